@@ -1,0 +1,1 @@
+"""Beam pipelines that make aligned multi-resolution TFRecords."""

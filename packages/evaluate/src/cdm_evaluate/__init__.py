@@ -1,0 +1,1 @@
+"""Score samples and write a report."""

@@ -1,0 +1,1 @@
+"""Train the base stage of a cascade."""

@@ -1,0 +1,1 @@
+"""Train a super-resolution stage of a cascade."""

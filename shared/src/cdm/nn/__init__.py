@@ -1,0 +1,1 @@
+"""Networks. Flax is used in this package and nowhere else."""
