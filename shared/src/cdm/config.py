@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -154,10 +155,10 @@ def from_dict(values: Mapping[str, Any], *, where: str = "config") -> StageConfi
 def load(path: str | Path) -> StageConfig:
     """Reads a config from a JSON file (ValueError if it is not one)."""
     try:
-        values = json.loads(Path(path).read_text())
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"cannot read the config {path}: {error.strerror}") from error
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # not JSON, or not even text
         raise ValueError(f"{path} is not JSON: {error}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path} holds a {type(values).__name__}, expected an object of settings")
@@ -228,7 +229,7 @@ def _build(cls: type, values: Mapping[str, Any], where: str, prefix: str) -> Any
         if dataclasses.is_dataclass(hints[name]):
             if not isinstance(value, Mapping):
                 raise ValueError(f"{where}: {full} is a section of settings, got {value!r}")
-            arguments[name] = _build(hints[name], value, where, f"{full}.")  # type: ignore[arg-type]
+            arguments[name] = _build(hints[name], value, where, f"{full}.")
         else:
             arguments[name] = _check(value, hints[name], f"{where}: {full}")
     return cls(**arguments)
@@ -256,6 +257,8 @@ def _check(value: Any, hint: Any, where: str) -> Any:
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise ValueError(f"{where} = {value!r}: expected {_word(hint)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} = {value!r}: expected a finite number")
     return value
 
 

@@ -1,0 +1,187 @@
+"""The blocks of the U-Net. Images are NHWC; parameters float32; norms and softmax in float32."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+Images = Float[Array, "b h w c"]
+Embedding = Float[Array, "b e"]
+
+INVERSE_SQRT_2 = 1.0 / math.sqrt(2.0)
+
+# DDPM's initialisation; layers that end a residual branch start at zero, so that every block
+# starts as the identity.
+weights = nnx.initializers.variance_scaling(1.0, "fan_avg", "uniform")
+zeros = nnx.initializers.zeros_init()
+
+
+def sinusoids(time: Float[Array, "b"], dim: int) -> Embedding:
+    """[cos, sin] of time at dim / 2 frequencies from 1 down to 1/10000 (Improved DDPM's order)."""
+    half = dim // 2
+    frequencies = jnp.exp(-math.log(10_000.0) * jnp.arange(half, dtype=jnp.float32) / half)
+    angles = time.astype(jnp.float32)[:, None] * frequencies[None, :]
+    return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
+
+
+def dropout(key: jax.Array | None, x: Images, rate: float) -> Images:
+    """Inverted dropout; without a key (when sampling) the identity."""
+    if key is None or rate == 0.0:
+        return x
+    keep = jax.random.bernoulli(key, 1.0 - rate, x.shape)
+    return jnp.where(keep, x / (1.0 - rate), jnp.zeros((), x.dtype))
+
+
+def conv3(
+    inputs: int, outputs: int, dtype: jnp.dtype, rngs: nnx.Rngs, *, stride: int = 1, init=weights
+) -> nnx.Conv:
+    """A 3x3 convolution with one pixel of padding on every side, whatever the stride."""
+    return nnx.Conv(
+        inputs,
+        outputs,
+        (3, 3),
+        strides=stride,
+        padding=((1, 1), (1, 1)),
+        kernel_init=init,
+        dtype=dtype,
+        rngs=rngs,
+    )
+
+
+class GroupNorm(nnx.Module):
+    """Group normalisation (Wu & He 2018), epsilon 1e-5, computed in float32."""
+
+    def __init__(self, channels: int, groups: int = 32):
+        self.groups = min(groups, channels)
+        self.scale = nnx.Param(jnp.ones((channels,), jnp.float32))
+        self.bias = nnx.Param(jnp.zeros((channels,), jnp.float32))
+
+    def __call__(self, x: Images) -> Images:
+        b, h, w, c = x.shape
+        grouped = x.astype(jnp.float32).reshape(b, h * w, self.groups, c // self.groups)
+        mean = grouped.mean(axis=(1, 3), keepdims=True)
+        variance = jnp.square(grouped - mean).mean(axis=(1, 3), keepdims=True)
+        normed = ((grouped - mean) * jax.lax.rsqrt(variance + 1e-5)).reshape(b, h, w, c)
+        return (normed * self.scale[...] + self.bias[...]).astype(x.dtype)
+
+
+class EmbeddingMLP(nnx.Module):
+    """A number (a time, a noise level) as a vector: sinusoids, Dense, Swish, Dense."""
+
+    def __init__(self, channels: int, rngs: nnx.Rngs):
+        self.channels = channels
+        self.dense1 = nnx.Linear(channels, 4 * channels, kernel_init=weights, rngs=rngs)
+        self.dense2 = nnx.Linear(4 * channels, 4 * channels, kernel_init=weights, rngs=rngs)
+
+    def __call__(self, time: Float[Array, "b"]) -> Embedding:
+        return self.dense2(jax.nn.silu(self.dense1(sinusoids(time, self.channels))))
+
+
+def nearest_upsample(x: Images) -> Images:
+    """Every pixel becomes a square of four."""
+    return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+
+
+def mean_pool(x: Images) -> Images:
+    """Means over squares of four pixels."""
+    b, h, w, c = x.shape
+    return x.reshape(b, h // 2, 2, w // 2, 2, c).mean(axis=(2, 4))
+
+
+class Downsample(nnx.Module):
+    """DDPM's: a 3x3 convolution of stride 2."""
+
+    def __init__(self, channels: int, dtype: jnp.dtype, rngs: nnx.Rngs):
+        self.conv = conv3(channels, channels, dtype, rngs, stride=2)
+
+    def __call__(self, x: Images) -> Images:
+        return self.conv(x)
+
+
+class Upsample(nnx.Module):
+    """DDPM's: nearest neighbour, then a 3x3 convolution."""
+
+    def __init__(self, channels: int, dtype: jnp.dtype, rngs: nnx.Rngs):
+        self.conv = conv3(channels, channels, dtype, rngs)
+
+    def __call__(self, x: Images) -> Images:
+        return self.conv(nearest_upsample(x))
+
+
+class ResBlock(nnx.Module):
+    """GroupNorm, Swish, [resample,] Conv; GroupNorm, embedding, Swish, dropout, Conv; plus input.
+
+    `resample` "up" or "down" makes it BigGAN's resampling block (Brock et al. 2018): both branches
+    are resampled, before the first convolution.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        embedding: int,
+        *,
+        scale_shift: bool,
+        dropout_rate: float,
+        skip_rescale: bool,
+        dtype: jnp.dtype,
+        rngs: nnx.Rngs,
+        resample: str | None = None,
+    ):
+        self.scale_shift = scale_shift
+        self.dropout_rate = dropout_rate
+        self.skip_rescale = skip_rescale
+        self.resample = resample
+        self.norm1 = GroupNorm(inputs)
+        self.conv1 = conv3(inputs, outputs, dtype, rngs)
+        width = 2 * outputs if scale_shift else outputs
+        self.embed = nnx.Linear(embedding, width, kernel_init=weights, dtype=dtype, rngs=rngs)
+        self.norm2 = GroupNorm(outputs)
+        self.conv2 = conv3(outputs, outputs, dtype, rngs, init=zeros)
+        self.shortcut = (
+            nnx.Conv(inputs, outputs, (1, 1), kernel_init=weights, dtype=dtype, rngs=rngs)
+            if inputs != outputs
+            else None
+        )
+
+    def __call__(self, x: Images, emb: Embedding, key: jax.Array | None) -> Images:
+        h = jax.nn.silu(self.norm1(x))
+        if self.resample is not None:
+            change = nearest_upsample if self.resample == "up" else mean_pool
+            h, x = change(h), change(x)
+        h = self.conv1(h)
+        shift = self.embed(jax.nn.silu(emb))[:, None, None, :]
+        if self.scale_shift:
+            scale, shift = jnp.split(shift, 2, axis=-1)
+            h = self.norm2(h) * (1.0 + scale) + shift
+        else:
+            h = self.norm2(h + shift)
+        h = self.conv2(dropout(key, jax.nn.silu(h), self.dropout_rate))
+        if self.shortcut is not None:
+            x = self.shortcut(x)
+        return (x + h) * INVERSE_SQRT_2 if self.skip_rescale else x + h
+
+
+class Attention(nnx.Module):
+    """Multi-head self-attention over the pixels of a feature map, plus its input."""
+
+    def __init__(
+        self, channels: int, heads: int, *, skip_rescale: bool, dtype: jnp.dtype, rngs: nnx.Rngs
+    ):
+        self.heads = heads
+        self.skip_rescale = skip_rescale
+        self.norm = GroupNorm(channels)
+        self.qkv = nnx.Linear(channels, 3 * channels, kernel_init=weights, dtype=dtype, rngs=rngs)
+        self.out = nnx.Linear(channels, channels, kernel_init=zeros, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Images) -> Images:
+        b, h, w, c = x.shape
+        qkv = self.qkv(self.norm(x)).reshape(b, h * w, 3, self.heads, c // self.heads)
+        q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
+        logits = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32)
+        attention = jax.nn.softmax(logits / math.sqrt(c // self.heads), axis=-1).astype(v.dtype)
+        mixed = jnp.einsum("bhqk,bkhd->bqhd", attention, v).reshape(b, h, w, c)
+        out = x + self.out(mixed)
+        return out * INVERSE_SQRT_2 if self.skip_rescale else out
