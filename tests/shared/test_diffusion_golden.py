@@ -100,7 +100,9 @@ def test_losses(case):
 @pytest.mark.parametrize(("method", "key"), [("ancestral", "ancestral_step"), ("ddim", "ddim")])
 def test_one_step_of_a_sampler(case, method, key, monkeypatch):
     """Runs the sampler on one image for the one step above its `stop`, with the file's noise."""
-    steps = [(0.0, f"{key}_step_eta0"), (1.0, f"{key}_step_eta1")] if method == "ddim" else [({}, key)]
+    steps = (
+        [(0.0, f"{key}_step_eta0"), (1.0, f"{key}_step_eta1")] if method == "ddim" else [({}, key)]
+    )
     for i, t in enumerate(np.asarray(case.t)):
         one = slice(i, i + 1)
         monkeypatch.setattr(

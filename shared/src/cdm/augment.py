@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 Images = Float[Array, "b h w c"]
 
 
-def gaussian_blur(images: Images, sigma: Float[Array, "b"]) -> Images:
+def gaussian_blur(images: Images, sigma: Float[Array, " b"]) -> Images:
     """A 3x3 Gaussian filter of each image's own sigma, in pixels (Section 3.1); edges reflected.
 
     The kernel is the outer product of [w, 1, w] / (1 + 2 w), w = exp(-1 / (2 sigma^2)).
@@ -36,11 +36,11 @@ def random_blur(
     return jnp.where(chosen[:, None, None, None], gaussian_blur(images, sigmas), images)
 
 
-def random_flips(key: jax.Array, batch: int) -> Bool[Array, "b"]:
+def random_flips(key: jax.Array, batch: int) -> Bool[Array, " b"]:
     """For each image of the batch whether to flip it left to right: a fair coin."""
     return jax.random.bernoulli(key, 0.5, (batch,))
 
 
-def flip(images: Images, flips: Bool[Array, "b"]) -> Images:
+def flip(images: Images, flips: Bool[Array, " b"]) -> Images:
     """Mirrors the chosen images left to right; x and z take the same `flips`."""
     return jnp.where(flips[:, None, None, None], images[:, :, ::-1], images)

@@ -177,5 +177,7 @@ def check_kind(config: StageConfig, kind: str) -> None:
     if config.kind != kind:
         right = {"base": "cdm-train-base", "sr": "cdm-train-sr"}[config.kind]
         what = {"base": "a base stage", "sr": "a super-resolution stage"}[config.kind]
-        raise ValueError(f"{config.name} is {what} (model.low_res = {config.model.low_res}); "
-                         f"train it with {right}")
+        raise ValueError(
+            f"{config.name} is {what} (model.low_res = {config.model.low_res}); "
+            f"train it with {right}"
+        )

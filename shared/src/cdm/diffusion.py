@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 from cdm.schedules import Schedule
 
 Images = Float[Array, "b h w c"]
-Steps = Int[Array, "b"] | Int[Array, ""]
+Steps = Int[Array, " b"] | Int[Array, ""]
 Variance = Literal["learned", "fixed_large", "fixed_small"]
 
 
@@ -32,7 +32,10 @@ def q_sample(schedule: Schedule, x_0: Images, t: Steps, noise: Images) -> Images
 
 
 def predict_x_0(schedule: Schedule, x_t: Images, t: Steps, eps_pred: Images) -> Images:
-    """The clean image that this noise would mean: (x_t - sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_bar_t)."""
+    """The clean image that this noise would mean (DDPM, Eq. 15).
+
+    (x_t - sqrt(1 - alpha_bar_t) eps_pred) / sqrt(alpha_bar_t)
+    """
     return (x_t - _deviation(schedule, t) * eps_pred) / _root(schedule, t)
 
 
@@ -72,7 +75,7 @@ def p_mean(
 ) -> tuple[Images, Images]:
     """The mean of p(x_{t-1} | x_t) and the predicted x_0 it was made with.
 
-    With `clip` the predicted x_0 is clipped to [-1, 1] first: always when sampling, never in a loss.
+    With `clip` the predicted x_0 is clipped to [-1, 1] first: when sampling, never in a loss.
     """
     x_0 = predict_x_0(schedule, x_t, t, eps_pred)
     if clip:

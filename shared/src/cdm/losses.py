@@ -11,7 +11,7 @@ from cdm.config import DiffusionConfig
 from cdm.diffusion import Images, Steps
 from cdm.schedules import Schedule
 
-PerImage = Float[Array, "b"]
+PerImage = Float[Array, " b"]
 
 
 def simple_loss(eps: Images, eps_pred: Images) -> PerImage:
@@ -19,9 +19,7 @@ def simple_loss(eps: Images, eps_pred: Images) -> PerImage:
     return _mean(jnp.square(eps - eps_pred))
 
 
-def normal_kl(
-    mean1: Images, log_variance1: Images, mean2: Images, log_variance2: Images
-) -> Images:
+def normal_kl(mean1: Images, log_variance1: Images, mean2: Images, log_variance2: Images) -> Images:
     """KL(N(mean1, variance1) || N(mean2, variance2)) of each dimension, in nats."""
     return 0.5 * (
         -1.0

@@ -16,10 +16,10 @@ def stage_loss(
     params: Params,
     key: jax.Array,
     x_0: Images,
-    label: Int[Array, "b"],
+    label: Int[Array, " b"],
     z: Images | None = None,
-    s: Int[Array, "b"] | None = None,
-) -> tuple[Float[Array, "b"], Float[Array, "b"]]:
+    s: Int[Array, " b"] | None = None,
+) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
     """The loss of each image at a step drawn for it (Algorithm 1, lines 3 to 6 and 10 to 14).
 
     Args:
@@ -51,8 +51,8 @@ def stage_loss(
 
 
 def continuous_root_alpha_bar(
-    stage: Stage, key: jax.Array, t: Int[Array, "b"]
-) -> Float[Array, "b"]:
+    stage: Stage, key: jax.Array, t: Int[Array, " b"]
+) -> Float[Array, " b"]:
     """sqrt(alpha_bar) uniform between its values at t and t - 1 (WaveGrad, Section 3.2; SR3)."""
     table = jnp.asarray(np.sqrt(stage.schedule.alpha_bar), jnp.float32)
     fraction = jax.random.uniform(key, t.shape)

@@ -29,10 +29,11 @@ class Sampler(Protocol):
         keys: jax.Array,
         *,
         variance: Variance,
+        start: int | None = None,
         stop: int = 0,
         clip: bool = True,
     ) -> Images:
-        """Images x_stop from x_T. With stop = 0 they are finished images in [-1, 1]."""
+        """x_stop from x_start; start None means T. With stop 0 these are finished images."""
 
 
 def ancestral(
@@ -42,31 +43,34 @@ def ancestral(
     keys: jax.Array,
     *,
     variance: Variance,
+    start: int | None = None,
     stop: int = 0,
     clip: bool = True,
 ) -> Images:
-    """Draws x_{t-1} ~ p(x_{t-1} | x_t) for t = T … stop + 1 (DDPM, Algorithm 2).
+    """Draws x_{t-1} ~ p(x_{t-1} | x_t) for t = start … stop + 1 (DDPM, Algorithm 2).
 
-    Stopped at s > 0 it returns z_s of truncated conditioning augmentation (Algorithm 2 of the paper,
-    lines 2 and 3), which is noisy and not clipped. No noise is added in the step to x_0.
+    Stopped at s > 0 it returns z_s of truncated conditioning augmentation (the paper's
+    Algorithm 2, lines 2 and 3): noisy and not clipped. No noise is added in the step to x_0.
 
     Args:
         predict: see the module. schedule: the steps to take, all or respaced.
-        x: x_T, standard normal [b, h, w, c]. keys: [b].
-        variance: of p(x_{t-1} | x_t). stop: the step to stop at, an index of this schedule.
+        x: x_start [b, h, w, c]; x_T is standard normal. keys: [b].
+        variance: of p(x_{t-1} | x_t).
+        start, stop: the steps to start from (None: T) and to stop at, indices of this schedule.
         clip: whether to clip the predicted x_0 to [-1, 1] at every step.
     """
+    first = schedule.timesteps if start is None else start
     shape = x.shape[1:]
 
     def step(i: jax.Array, x_t: Images) -> Images:
-        t = schedule.timesteps - i
+        t = first - i
         eps_pred, v = predict(x_t, t)
         mean, _ = diffusion.p_mean(schedule, x_t, t, eps_pred, clip=clip)
         deviation = jnp.exp(0.5 * diffusion.log_variance(schedule, variance, t, v))
         noise = diffusion.per_image_normal(_step_keys(keys, schedule, t), shape)
         return jnp.where(t == 1, mean, mean + deviation * noise)
 
-    return jax.lax.fori_loop(0, schedule.timesteps - stop, step, x)
+    return jax.lax.fori_loop(0, first - stop, step, x)
 
 
 def ddim(
@@ -76,6 +80,7 @@ def ddim(
     keys: jax.Array,
     *,
     variance: Variance = "fixed_small",
+    start: int | None = None,
     stop: int = 0,
     clip: bool = True,
     eta: float = 0.0,
@@ -84,10 +89,11 @@ def ddim(
 
     `variance` plays no part: eta scales the posterior's. Otherwise as `ancestral`.
     """
+    first = schedule.timesteps if start is None else start
     shape = x.shape[1:]
 
     def step(i: jax.Array, x_t: Images) -> Images:
-        t = schedule.timesteps - i
+        t = first - i
         eps_pred, _ = predict(x_t, t)
         x_0 = diffusion.predict_x_0(schedule, x_t, t, eps_pred)
         if clip:
@@ -101,7 +107,7 @@ def ddim(
         noise = diffusion.per_image_normal(_step_keys(keys, schedule, t), shape)
         return jnp.where(t == 1, x_before, x_before + sigma * noise)
 
-    return jax.lax.fori_loop(0, schedule.timesteps - stop, step, x)
+    return jax.lax.fori_loop(0, first - stop, step, x)
 
 
 def sampling_schedule(
@@ -110,7 +116,8 @@ def sampling_schedule(
     """The schedule to sample with, and the index in it of the step to stop at.
 
     Args:
-        schedule: the trained one. steps: how many of its T steps to visit, evenly spaced; None: all.
+        schedule: the trained one.
+        steps: how many of its T steps to visit, evenly spaced; None: all.
         stop: the step of the trained schedule to stop at, e.g. the s of truncated augmentation; the
             strided steps above it are kept and it becomes one of them.
     """

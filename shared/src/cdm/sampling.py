@@ -1,6 +1,7 @@
 """Sampling one stage: keys for its images, and the whole chain as one function to compile."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,32 +28,45 @@ def image_keys(seed: int, indices: Sequence[int] | jax.Array, resolution: int) -
     return jax.vmap(lambda i: jax.random.fold_in(root, i))(jnp.asarray(indices, jnp.uint32))
 
 
+class Sampled(NamedTuple):
+    """What one stage made.
+
+    Attributes:
+        x_0: the images, [b, h, w, 3] in [-1, 1].
+        x_branch: the same chains at the step asked for, noisy and not clipped; None if not asked.
+    """
+
+    x_0: Images
+    x_branch: Images | None
+
+
 def sample_stage(
     stage: Stage,
     params: Params,
     keys: jax.Array,
-    label: Int[Array, "b"],
+    label: Int[Array, " b"],
     *,
     z: Images | None = None,
     s: Steps | None = None,
     steps: int | None = None,
-    stop: int = 0,
+    branch: int = 0,
     method: str = "ancestral",
-) -> Images:
-    """Images of one stage, [b, h, w, 3]; a pure function to be compiled whole.
+) -> Sampled:
+    """Images of one stage; a pure function to be compiled whole.
 
     Args:
         params: the averaged parameters. keys: from `image_keys`, [b].
         z: the low-res input as it goes into the network: z_s for Gaussian augmentation.
         s: its level, int32 [b] or scalar (0 for a clean input).
         steps: how many steps to take; None: as the config says.
-        stop: the trained step to stop at, for truncated augmentation of the next stage: the result
-            is then z_s, noisy and not clipped.
+        branch: the trained step whose state is wanted too: z_s of the next stage's truncated
+            augmentation (Algorithm 2, lines 2 and 3). The chain goes on from there to x_0, so that
+            what the next stage was given can be looked at. 0 for none.
         method: a name of `cdm.samplers.SAMPLERS`.
     """
     config = stage.config
     steps = config.diffusion.sampling_steps if steps is None else steps
-    schedule, stop_index = sampling_schedule(stage.schedule, steps, stop=stop)
+    schedule, middle = sampling_schedule(stage.schedule, steps, stop=branch)
     b = label.shape[0]
     if s is not None:
         s = jnp.broadcast_to(jnp.asarray(s, jnp.int32), (b,))
@@ -61,15 +75,17 @@ def sample_stage(
         time = jnp.broadcast_to(step_time(stage, schedule, t), (b,))
         return predict(stage, params, x_t, time, label, z, s)
 
+    def run(x: Images, start: int | None, stop: int) -> Images:
+        variance = config.diffusion.variance
+        return sampler(method)(
+            predictor, schedule, x, keys, variance=variance, start=start, stop=stop
+        )
+
     x_T = _normal(keys, INITIAL, config.model.resolution)
-    return sampler(method)(
-        predictor,
-        schedule,
-        x_T,
-        keys,
-        variance=config.diffusion.variance,
-        stop=stop_index,
-    )
+    if branch == 0:
+        return Sampled(run(x_T, None, 0), None)
+    x_branch = run(x_T, None, middle)
+    return Sampled(run(x_branch, middle, 0), x_branch)
 
 
 def augment_low_res(stage: Stage, keys: jax.Array, z_0: Images, s: Steps) -> Images:

@@ -1,7 +1,7 @@
 """Noise schedules: float64 tables on the host, one entry for each step of the forward process.
 
-Tables are indexed by the paper's t: entry 0 is the clean image (alpha_bar 1), entries 1 to T are the
-steps. Everything is computed in float64 and turned into float32 where it meets an image.
+Tables are indexed by the paper's t: entry 0 is the clean image (alpha_bar 1), entries 1 to T are
+the steps. Everything is computed in float64 and turned into float32 where it meets an image.
 """
 
 from collections.abc import Sequence

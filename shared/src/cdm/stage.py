@@ -44,7 +44,8 @@ def make_stage(config: StageConfig) -> Stage:
     d, a = config.diffusion, config.augment
     if d.loss == "hybrid" and d.variance != "learned":
         raise ValueError(
-            f"diffusion.loss hybrid trains a learned variance, but diffusion.variance is {d.variance}"
+            "diffusion.loss hybrid trains a learned variance, but diffusion.variance is "
+            f"{d.variance}"
         )
     if d.variance == "learned" and d.loss == "simple":
         raise ValueError("diffusion.variance learned is trained by diffusion.loss hybrid only")
@@ -70,11 +71,11 @@ def make_stage(config: StageConfig) -> Stage:
     )
 
 
-def step_time(stage: Stage, schedule: Schedule, t: Steps) -> Float[Array, "b"]:
+def step_time(stage: Stage, schedule: Schedule, t: Steps) -> Float[Array, " b"]:
     """The number that the network embeds for step t of a (perhaps respaced) schedule.
 
-    1000 t / T for networks conditioned on the timestep, 1000 sqrt(alpha_bar_t) for those conditioned
-    on the noise level.
+    1000 t / T for networks conditioned on the timestep, 1000 sqrt(alpha_bar_t) for those
+    conditioned on the noise level.
     """
     if stage.config.diffusion.noise_conditioning == "alpha_bar":
         table = 1000.0 * np.sqrt(schedule.alpha_bar)
@@ -83,7 +84,7 @@ def step_time(stage: Stage, schedule: Schedule, t: Steps) -> Float[Array, "b"]:
     return jnp.asarray(table, jnp.float32)[jnp.atleast_1d(t)]
 
 
-def level_time(stage: Stage, s: Steps) -> Float[Array, "b"]:
+def level_time(stage: Stage, s: Steps) -> Float[Array, " b"]:
     """The number that an SR network embeds for the level s of its low-res input: 1000 s / T."""
     assert stage.augment_schedule is not None
     return 1000.0 * jnp.atleast_1d(s).astype(jnp.float32) / stage.augment_schedule.timesteps
@@ -93,17 +94,18 @@ def predict(
     stage: Stage,
     params: Params,
     x_t: Images,
-    time: Float[Array, "b"],
-    label: Int[Array, "b"],
+    time: Float[Array, " b"],
+    label: Int[Array, " b"],
     z: Images | None = None,
-    s: Int[Array, "b"] | None = None,
+    s: Int[Array, " b"] | None = None,
     dropout_key: jax.Array | None = None,
 ) -> Prediction:
     """What the network says of x_t: the noise, and v in [-1, 1] where the variance is learned.
 
     Args:
         time: from `step_time`, one number for each image.
-        z: the low-res input as corrupted by the augmentation; s: its level, for Gaussian augmentation.
+        z: the low-res input as the augmentation left it.
+        s: its noise level, for Gaussian augmentation.
     """
     level = None if stage.augment_schedule is None else level_time(stage, s)  # type: ignore[arg-type]
     raw = stage.network.apply(

@@ -6,27 +6,11 @@ writes the same bytes: a shard is a function of its part of the manifest.
 
 import json
 import logging
-import re
 from types import ModuleType
 
 from cdm_data_prep.shards import SplitJob, write_shard
 
-
-class ShardError(Exception):
-    """A file of a shard could not be written.
-
-    Beam hands errors back as the text of a traceback, so this one carries the OSError as JSON
-    between marks, and `found_in` takes it out again.
-    """
-
-    def __init__(self, error: OSError):
-        super().__init__(f"[[{json.dumps([error.errno, str(error.strerror), error.filename])}]]")
-
-    @classmethod
-    def found_in(cls, text: str) -> OSError | None:
-        """The first error that the text tells of."""
-        found = re.search(rf"{cls.__name__}: \[(\[.*\])\]", text)
-        return OSError(*json.loads(found[1])) if found else None
+_ERRORS = "errors"
 
 
 def write_shards(job: SplitJob, workers: int) -> None:
@@ -34,36 +18,42 @@ def write_shards(job: SplitJob, workers: int) -> None:
 
     Shards that are already there are kept. Raises OSError if files cannot be written.
     """
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # errors are raised, not logged
     beam = _import_beam()
     # Named explicitly. "DirectRunner" first tries to download another runner from the network and
     # then silently falls back to this one.
+    from apache_beam.metrics import MetricsFilter
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
     options = PipelineOptions(
         flags=[], direct_running_mode="multi_threading", direct_num_workers=workers
     )
-    try:
-        with beam.Pipeline(runner=FnApiRunner(), options=options) as pipeline:
-            _ = (
-                pipeline
-                | "shard numbers" >> beam.Create(range(job.shards))
-                | "spread" >> beam.Reshuffle()
-                | "write shards" >> beam.Map(write_numbered_shard, job)
-            )
-    except RuntimeError as error:
-        if (cause := ShardError.found_in(str(error))) is not None:
-            raise cause from error
-        raise
+    with beam.Pipeline(runner=FnApiRunner(), options=options) as pipeline:
+        _ = (
+            pipeline
+            | "shard numbers" >> beam.Create(range(job.shards))
+            | "spread" >> beam.Reshuffle()
+            | "write shards" >> beam.Map(write_numbered_shard, job)
+        )
+    found = pipeline.result.metrics().query(MetricsFilter().with_name(_ERRORS))["string_sets"]
+    errors = sorted(text for metric in found for text in metric.result)
+    if errors:
+        raise OSError(*json.loads(errors[0]))
 
 
 def write_numbered_shard(shard: int, job: SplitJob) -> None:
-    """`write_shard` as Beam calls it: the element first, and errors that survive the way back."""
+    """`write_shard` as Beam calls it: the element first.
+
+    A file that cannot be written is told by a metric. Beam would print the traceback of an
+    exception, and hand it on as text only, while a full disk is no error of the program.
+    """
+    from apache_beam.metrics import Metrics
+
     try:
         write_shard(job, shard)
     except OSError as error:
-        raise ShardError(error) from error
+        values = error.errno, str(error.strerror), error.filename and str(error.filename)
+        Metrics.string_set("cdm_data_prep", _ERRORS).add(json.dumps(values))
 
 
 def _import_beam() -> ModuleType:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -21,8 +22,8 @@ BAR = 40  # characters
 
 def summary_table(infos: list[DatasetInfo]) -> Table:
     """One row for each split and resolution."""
-    table = Table(title=infos[0].name)
-    table.add_column("split")
+    table = Table(title=infos[0].name, box=box.SIMPLE)
+    table.add_column("split", no_wrap=True)
     for heading in ("pixels", "examples", "classes", "shards", "size", "dead", "upscaled"):
         table.add_column(heading, justify="right", no_wrap=True)
     for info in infos:
@@ -42,7 +43,7 @@ def summary_table(infos: list[DatasetInfo]) -> Table:
 
 def colour_table(infos: list[DatasetInfo]) -> Table:
     """Mean and standard deviation of the channels, of values 0…255."""
-    table = Table(title="mean ± standard deviation of the values, 0…255")
+    table = Table(title="mean ± standard deviation of the values, 0…255", box=box.SIMPLE)
     for heading in ("split", "pixels", "red", "green", "blue"):
         table.add_column(heading, justify="left" if heading == "split" else "right")
     for info in infos:
@@ -55,10 +56,10 @@ def colour_table(infos: list[DatasetInfo]) -> Table:
 
 def class_histogram(info: DatasetInfo) -> Table:
     """The number of examples of each class, as bars."""
-    table = Table(title=f"{info.name}, {info.split}: examples of each class", show_header=False)
-    table.add_column(justify="right")
-    table.add_column()
-    table.add_column(justify="right")
+    table = Table(title=f"{info.name}, {info.split}: examples of each class", box=None)
+    table.add_column("label", justify="right")
+    table.add_column("class")
+    table.add_column("examples", justify="right")
     table.add_column()
     most = max(info.examples_per_class)
     names = info.class_names or ("all",)

@@ -1,8 +1,6 @@
 """Reading a samples folder (docs/files.md) and checking it at the door."""
 
 import re
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ import numpy as np
 
 from cdm.cli import existing_folder
 from cdm.files import read_json
+from cdm_evaluate.arrays import read_arrays
 
 FORMAT_VERSION = 1
 IMAGES_FILE = "samples.npz"
@@ -95,10 +94,9 @@ def check_against_data(samples: Samples, class_names: tuple[str, ...], data: str
 
 def _arrays(file: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, AttributeError) as error:
-        raise ValueError(f"{file} is damaged ({error}); sample again") from error
+        arrays = read_arrays(file)
+    except ValueError as error:
+        raise ValueError(f"{error}; sample again") from error
     missing = {"arr_0", "arr_1"} - arrays.keys()
     if missing:
         raise ValueError(

@@ -1,12 +1,12 @@
 """Mean and covariance of features: streaming, mergeable, kept in files (docs/files.md)."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from cdm.files import whole_file
+from cdm_evaluate.arrays import read_arrays
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ def load_statistics(path: str | Path, fingerprint: str) -> Moments | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            if str(stored["fingerprint"]) != fingerprint:
-                return None
-            count, mean, sigma = int(stored["n"]), stored["mu"], stored["sigma"]
-    except (zipfile.BadZipFile, KeyError, EOFError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({error}); remove it, it is computed again") from error
+        stored = read_arrays(path)
+        if str(stored["fingerprint"]) != fingerprint:
+            return None
+        count, mean, sigma = int(stored["n"]), stored["mu"], stored["sigma"]
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{error}; remove {path}, it is computed again") from error
     return Moments(count, mean, sigma * (count - 1))

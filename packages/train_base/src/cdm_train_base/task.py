@@ -36,7 +36,7 @@ def make_task(config: StageConfig, split: Split) -> Task:
     def sample(ema: Params) -> jax.Array:
         keys = image_keys(config.train.seed, range(PREVIEW_IMAGES), config.model.resolution)
         steps = min(config.train.preview_steps, stage.schedule.timesteps)
-        return images.to_uint8(sample_stage(stage, ema, keys, labels, steps=steps))
+        return images.to_uint8(sample_stage(stage, ema, keys, labels, steps=steps).x_0)
 
     def preview(ema: Params) -> Image.Image:
         """One image of each class in turn, always from the same noise."""

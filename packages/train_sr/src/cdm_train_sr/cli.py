@@ -13,8 +13,8 @@ from cdm.cli import reports_errors, run_training_command, training_options
 def main(**options: Any) -> None:
     """Trains a super-resolution stage of a cascade, with conditioning augmentation.
 
-    The low-res inputs it learns from are the data set's own images of the lower resolution, the very
-    pixels that the stage below is trained on; so all stages may be trained at the same time.
+    The low-res inputs it learns from are the data set's own images of the lower resolution, the
+    very pixels that the stage below is trained on; so all stages may be trained at the same time.
 
     \b
     Examples:

@@ -1,4 +1,6 @@
-"""A super-resolution stage, trained beside the base on the same pixels (Algorithm 1, lines 8 to 15)."""
+"""A super-resolution stage, trained on the base stage's pixels (Algorithm 1, lines 8 to 15)."""
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -61,7 +63,7 @@ def augment_conditioning(
     return z_0, None
 
 
-def _previews(stage: Stage, split: Split):
+def _previews(stage: Stage, split: Split) -> Callable[[Params], Image.Image]:
     config = stage.config
     low_res, resolution = config.model.low_res, config.model.resolution
     assert low_res is not None
@@ -79,8 +81,8 @@ def _previews(stage: Stage, split: Split):
         if gaussian:
             z = augment_low_res(stage, keys, z, s)
         steps = min(config.train.preview_steps, stage.schedule.timesteps)
-        x = sample_stage(stage, ema, keys, jnp.asarray(labels), z=z, s=s, steps=steps)
-        return images.to_uint8(x)
+        made = sample_stage(stage, ema, keys, jnp.asarray(labels), z=z, s=s, steps=steps)
+        return images.to_uint8(made.x_0)
 
     def preview(ema: Params) -> Image.Image:
         """Low-res inputs of the data, what is made of them at each level, and the real images."""

@@ -32,9 +32,8 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
     Raises:
         ValueError: the module holds other state (batch statistics, RNG streams).
     """
-    graph, params, rest = nnx.split(
-        nnx.eval_shape(lambda: make(nnx.Rngs(0))), nnx.Param, ...
-    )
+    abstract = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
+    graph, params, *rest = nnx.split(abstract, nnx.Param, ...)
     if jax.tree.leaves(rest):
         raise ValueError(f"a functional network holds parameters only, got also {rest}")
 
@@ -44,7 +43,7 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
     def apply(values: Params, *args: Any, **kwargs: Any) -> Any:
         state = jax.tree.map(lambda x: x, params)
         nnx.replace_by_pure_dict(state, values)
-        return nnx.merge(graph, state)(*args, **kwargs)  # type: ignore[operator]
+        return nnx.merge(graph, state)(*args, **kwargs)
 
     return Network(init, apply)
 

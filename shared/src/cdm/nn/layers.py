@@ -1,6 +1,7 @@
 """The blocks of the U-Net. Images are NHWC; parameters float32; norms and softmax in float32."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ weights = nnx.initializers.variance_scaling(1.0, "fan_avg", "uniform")
 zeros = nnx.initializers.zeros_init()
 
 
-def sinusoids(time: Float[Array, "b"], dim: int) -> Embedding:
+def sinusoids(time: Float[Array, " b"], dim: int) -> Embedding:
     """[cos, sin] of time at dim / 2 frequencies from 1 down to 1/10000 (Improved DDPM's order)."""
     half = dim // 2
     frequencies = jnp.exp(-math.log(10_000.0) * jnp.arange(half, dtype=jnp.float32) / half)
@@ -35,7 +36,13 @@ def dropout(key: jax.Array | None, x: Images, rate: float) -> Images:
 
 
 def conv3(
-    inputs: int, outputs: int, dtype: jnp.dtype, rngs: nnx.Rngs, *, stride: int = 1, init=weights
+    inputs: int,
+    outputs: int,
+    dtype: jnp.dtype,
+    rngs: nnx.Rngs,
+    *,
+    stride: int = 1,
+    init: Any = weights,
 ) -> nnx.Conv:
     """A 3x3 convolution with one pixel of padding on every side, whatever the stride."""
     return nnx.Conv(
@@ -51,10 +58,13 @@ def conv3(
 
 
 class GroupNorm(nnx.Module):
-    """Group normalisation (Wu & He 2018), epsilon 1e-5, computed in float32."""
+    """Group normalisation (Wu & He 2018), epsilon 1e-5, computed in float32.
+
+    32 groups, or as many as divide the channels.
+    """
 
     def __init__(self, channels: int, groups: int = 32):
-        self.groups = min(groups, channels)
+        self.groups = math.gcd(groups, channels)
         self.scale = nnx.Param(jnp.ones((channels,), jnp.float32))
         self.bias = nnx.Param(jnp.zeros((channels,), jnp.float32))
 
@@ -75,7 +85,7 @@ class EmbeddingMLP(nnx.Module):
         self.dense1 = nnx.Linear(channels, 4 * channels, kernel_init=weights, rngs=rngs)
         self.dense2 = nnx.Linear(4 * channels, 4 * channels, kernel_init=weights, rngs=rngs)
 
-    def __call__(self, time: Float[Array, "b"]) -> Embedding:
+    def __call__(self, time: Float[Array, " b"]) -> Embedding:
         return self.dense2(jax.nn.silu(self.dense1(sinusoids(time, self.channels))))
 
 

@@ -60,8 +60,6 @@ def check_model(config: ModelConfig) -> None:
             )
     for multiplier in config.channel_multipliers:
         channels = config.channels * multiplier
-        if channels % min(32, channels):
-            raise ValueError(f"{channels} channels cannot be normalised in 32 groups")
         if channels % _heads(config, channels):
             raise ValueError(
                 f"{channels} channels cannot be split into {_heads(config, channels)} heads"
@@ -168,10 +166,10 @@ class UNet(nnx.Module):
     def __call__(
         self,
         x_t: Images,
-        time: Float[Array, "b"],
-        label: Int[Array, "b"] | None = None,
+        time: Float[Array, " b"],
+        label: Int[Array, " b"] | None = None,
         low_res: Float[Array, "b l l c"] | None = None,
-        level: Float[Array, "b"] | None = None,
+        level: Float[Array, " b"] | None = None,
         dropout_key: jax.Array | None = None,
     ) -> Images:
         """The raw prediction, float32 [b, h, w, outputs].
@@ -186,8 +184,10 @@ class UNet(nnx.Module):
         dtype = jnp.dtype(self.config.dtype)
         emb = self.time(time)
         if self.level is not None:
+            assert level is not None
             emb = emb + self.level(level)
         if self.classes is not None:
+            assert label is not None
             emb = emb + self.classes(label)
         emb = emb.astype(dtype)
 
@@ -199,7 +199,7 @@ class UNet(nnx.Module):
 
         def run(module: nnx.Module, h: Images) -> Images:
             if not isinstance(module, Block):
-                return module(h)  # type: ignore[operator]
+                return module(h)
             number = next(numbers)
             key = None if dropout_key is None else jax.random.fold_in(dropout_key, number)
             return module(h, emb, key)

@@ -68,10 +68,10 @@ class Checkpoints:
             self.manager.save(
                 step,
                 args=ocp.args.Composite(
-                    ema=ocp.args.StandardSave(state.ema),  # type: ignore[call-arg]
-                    training=ocp.args.StandardSave(training),  # type: ignore[call-arg]
-                    config=ocp.args.JsonSave(json),  # type: ignore[call-arg]
-                    data=ocp.args.JsonSave(dict(data)),  # type: ignore[call-arg]
+                    ema=ocp.args.StandardSave(state.ema),
+                    training=ocp.args.StandardSave(training),
+                    config=ocp.args.JsonSave(json),
+                    data=ocp.args.JsonSave(dict(data)),
                 ),
             )
 
@@ -86,8 +86,8 @@ class Checkpoints:
             self.manager,
             self.folder,
             step,
-            ema=ocp.args.StandardRestore(abstract.ema),  # type: ignore[call-arg]
-            training=ocp.args.StandardRestore(training),  # type: ignore[call-arg]
+            ema=ocp.args.StandardRestore(abstract.ema),
+            training=ocp.args.StandardRestore(training),
         )
         return TrainState(ema=restored["ema"], **restored["training"])
 
@@ -170,7 +170,7 @@ def load_ema(trained: Trained, network: Network, sharding: Any = None) -> Params
             manager,
             trained.path.parent,
             trained.step,
-            ema=ocp.args.StandardRestore(abstract),  # type: ignore[call-arg]
+            ema=ocp.args.StandardRestore(abstract),
         )
     return restored["ema"]
 

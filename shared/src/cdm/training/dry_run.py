@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -60,11 +62,11 @@ def flops_per_example(stage: Stage) -> tuple[float, float]:
     s = None if stage.augment_schedule is None else label
     params = jax.eval_shape(stage.network.init, jax.random.key(0))
 
-    def loss(params, key, x_0, label, z, s):
-        return stage_loss(stage, params, key, x_0, label, z, s)[0].mean()
+    def loss(*inputs: Any) -> jax.Array:
+        return stage_loss(stage, *inputs)[0].mean()
 
-    def flops(function) -> float:
-        lowered = jax.jit(function).lower(params, jax.random.key(0), x, label, z, s)
-        return float(lowered.cost_analysis()["flops"])
+    def flops(function: Callable[..., Any]) -> float:
+        analysis = jax.jit(function).lower(params, jax.random.key(0), x, label, z, s)
+        return float((analysis.cost_analysis() or {})["flops"])
 
     return flops(loss), flops(jax.value_and_grad(loss))

@@ -51,8 +51,8 @@ class TrainingDiverged(ValueError):
 def train(make_task: Callable[[StageConfig, Split], Task], config: StageConfig, run: Path) -> int:
     """Trains a stage, or goes on with it; returns the step it stopped at.
 
-    The same call resumes: the result equals that of an unbroken run bit for bit on the same devices.
-    An interrupt (Ctrl-C, SIGTERM) saves and returns early.
+    The same call resumes: the result equals that of an unbroken run bit for bit on the same
+    devices. An interrupt (Ctrl-C, SIGTERM) saves and returns early.
 
     Raises:
         ValueError: the run has another config, the data do not fit the stage, the loss diverged.
@@ -190,9 +190,7 @@ def describe_data(info: DatasetInfo) -> dict[str, Any]:
     }
 
 
-def _start(
-    task: Task, config: StageConfig, checkpoints: Checkpoints, sharding: Any
-) -> TrainState:
+def _start(task: Task, config: StageConfig, checkpoints: Checkpoints, sharding: Any) -> TrainState:
     def fresh() -> TrainState:
         return init_state(task.stage.network.init, config.optim, config.train.seed)
 

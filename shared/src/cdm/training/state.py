@@ -14,7 +14,7 @@ from cdm.nn.functional import Params
 
 Batch = dict[str, Any]
 # loss(params, batch, key) -> (loss of each image [b], its place t / T in the process [b])
-Loss = Callable[[Params, Batch, jax.Array], tuple[Float[Array, "b"], Float[Array, "b"]]]
+Loss = Callable[[Params, Batch, jax.Array], tuple[Float[Array, " b"], Float[Array, " b"]]]
 
 # Streams of a seed. That of sampling, which previews use too, is `cdm.sampling.STREAM`.
 INIT, TRAIN = range(2)
@@ -50,9 +50,7 @@ def make_optimizer(config: OptimConfig) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(config.grad_clip), adam)
 
 
-def init_state(
-    init: Callable[[jax.Array], Params], config: OptimConfig, seed: int
-) -> TrainState:
+def init_state(init: Callable[[jax.Array], Params], config: OptimConfig, seed: int) -> TrainState:
     """The state before the first step; the average starts at the parameters."""
     params = init(jax.random.fold_in(jax.random.key(seed), INIT))
     return TrainState(
@@ -64,7 +62,10 @@ def init_state(
 
 
 def ema_rate(config: OptimConfig, step: Int[Array, ""]) -> Float[Array, ""]:
-    """The decay of the average at a step (from 0): with start-up min(decay, (1 + step) / (10 + step))."""
+    """The decay of the average at a step, from 0.
+
+    With start-up min(ema_decay, (1 + step) / (10 + step)), so that it forgets its start soon.
+    """
     decay = jnp.asarray(config.ema_decay, jnp.float32)
     if not config.ema_startup:
         return decay

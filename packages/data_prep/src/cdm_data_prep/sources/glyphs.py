@@ -51,6 +51,10 @@ MAX_WIDTH = 0.95
 MAX_SHIFT = 0.06  # of the frame to either side, as far as there is room
 MARGIN = 0.01  # of the frame, kept free at every edge
 
+# Raised when the same (seed, index) comes to give another picture, so that a preparation that was
+# begun before is not finished with different ones.
+DRAWING_VERSION = 1
+
 # Validation images are those from here on: no number of training images reaches them.
 VALIDATION_START = 1_000_000_000
 
@@ -64,6 +68,7 @@ class Glyphs:
     start: int
     count: int
     canvas: int = MIN_CANVAS
+    drawing: int = DRAWING_VERSION
 
     def listing(self) -> Listing:
         """Images with their index in the id; classes take turns, so they are balanced."""
@@ -99,43 +104,45 @@ def draw(character: str, seed: int, index: int, canvas: int) -> np.ndarray:
     ground = [_colour(rng, saturation=(0.3, 1.0), value=(0.0, 0.3)) for _ in range(2)]
     direction = rng.uniform(0, 2 * math.pi)
 
-    mask = _place(_outline(font, character), angle, height, shift, canvas)[..., None]
+    mask = _place(*_outline(font, character), angle, height, shift, canvas)[..., None]
     image = _gradient(ground[0], ground[1], direction, canvas) * (1 - mask) + ink * mask
     return np.rint(image * 255).astype(np.uint8)
 
 
 @functools.cache
-def _outline(font: str, character: str) -> np.ndarray:
-    """The glyph, cut to its ink: float32 [h, w] of coverage 0…1."""
+def _outline(font: str, character: str) -> tuple[np.ndarray, np.ndarray]:
+    """The glyph, cut to its ink: coverage 0…1, float32 [h, w], and the hull [k, 2] of its (x, y)."""
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     face = ImageFont.truetype(str(folder / f"{font}.ttf"), MASTER_SIZE)
     mask = face.getmask(character, mode="L")
     coverage = np.asarray(mask, np.float32).reshape(mask.size[1], mask.size[0]) / 255
     rows, columns = np.flatnonzero(coverage.any(1)), np.flatnonzero(coverage.any(0))
-    return coverage[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    outline = np.pad(coverage[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], 1)
+    ink = np.argwhere(outline > 0)[:, ::-1].astype(np.float32)
+    return outline, cv2.convexHull(ink)[:, 0].astype(np.float64)
 
 
 def _place(
-    outline: np.ndarray, angle: float, height: float, shift: np.ndarray, canvas: int
+    outline: np.ndarray,
+    hull: np.ndarray,
+    angle: float,
+    height: float,
+    shift: np.ndarray,
+    canvas: int,
 ) -> np.ndarray:
     """The outline turned, scaled and moved, wholly inside the frame: float32 [canvas, canvas]."""
-    rows, columns = outline.shape
-    cosine, sine = math.cos(angle), math.sin(angle)
-    # The box around the turned glyph's box; the ink itself lies inside of it.
-    turned = np.array(
-        [columns * cosine + rows * abs(sine), columns * abs(sine) + rows * cosine], np.float64
-    )
-    scale = canvas * min(height / turned[1], MAX_WIDTH / turned[0])
-    room = np.maximum(0, (canvas - scale * turned) / 2 - MARGIN * canvas)
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    turned = hull @ turn.T
+    low, high = turned.min(0), turned.max(0)
+    width, tall = high - low + 1  # from centres of pixels to their edges
+    scale = canvas * min(height / tall, MAX_WIDTH / width)
+    room = np.maximum(0, (canvas - scale * np.array([width, tall])) / 2 - MARGIN * canvas)
     centre = canvas / 2 + np.clip(shift * canvas, -room, room)
-
-    forward = scale * np.array([[cosine, -sine], [sine, cosine]])
     # Pixel i covers i … i + 1, its centre is at i + 0.5; warpAffine counts centres from 0.
-    middle = np.array([columns, rows]) / 2 - 0.5
-    offset = centre - 0.5 - forward @ middle
+    offset = centre - 0.5 - scale * (low + high) / 2
     return cv2.warpAffine(
         outline,
-        np.column_stack([forward, offset]),
+        np.column_stack([scale * turn, offset]),
         (canvas, canvas),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from cdm.data.dataset import DatasetInfo
 from cdm.data.reader import Split
 from cdm.files import read_json, whole_file, write_json
 from cdm.nn.functional import Params
+from cdm_evaluate.arrays import read_arrays
 from cdm_evaluate.classifier.config import ClassifierConfig
 from cdm_evaluate.classifier.training import network, train_classifier
 
@@ -114,13 +114,12 @@ def _load(
         return None, "none cached"
     try:
         stored = read_json(description, "the description of the classifier")
-        with np.load(folder / PARAMETERS_FILE, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, zipfile.BadZipFile, EOFError, FileNotFoundError) as error:
+        arrays = read_arrays(folder / PARAMETERS_FILE)
+    except (ValueError, FileNotFoundError) as error:
         return None, f"the cached one is damaged ({error})"
     if not isinstance(stored, dict) or stored.get("fingerprint") != fingerprint:
         return None, "the cached one is of other data or settings"
-    if _arrays_digest(arrays) != stored["parameters_digest"]:
+    if _arrays_digest(arrays) != stored.get("parameters_digest"):
         return None, "the cached one is damaged (its parameters are not those described)"
     template = jax.eval_shape(network(config, num_classes).init, jax.random.key(0))
     params = jax.tree_util.tree_map_with_path(lambda path, _: arrays[_path(path)], template)

@@ -13,6 +13,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 12, 40
 _MOST_POINTS = 300
 # A loss that spans more than this factor is easier to read on a logarithmic axis.
 _LOG_FACTOR = 5.0
+_NEAR_ZERO = 0.1  # an axis that starts so near to zero, beside its end, starts at zero
 _SMOOTHING = 0.04  # of the points, on each side of a running mean
 
 
@@ -38,10 +39,13 @@ def line_chart(lines: Sequence[Line], *, title: str, x_label: str, smooth: bool 
     every_x = np.concatenate([np.asarray(line.x, float) for line in drawn])
     every_y = np.concatenate([np.asarray(line.y, float) for line in drawn])
     logarithmic = bool(every_y.min() > 0 and every_y.max() > _LOG_FACTOR * every_y.min())
-    ticks_x = _linear_ticks(float(every_x.min()), float(every_x.max()), 5)
     low, high = float(every_y.min()), float(every_y.max())
     ticks_y = _log_ticks(low, high) if logarithmic else _linear_ticks(low, high, 5)
-    across = _Scale(float(every_x.min()), float(every_x.max()), _LEFT, _WIDTH - _RIGHT, False)
+    left, right = float(every_x.min()), float(every_x.max())
+    if 0 < left < _NEAR_ZERO * right:
+        left = 0.0
+    ticks_x = _linear_ticks(left, right, 5)
+    across = _Scale(left, right, _LEFT, _WIDTH - _RIGHT, False)
     up = _Scale(low, high, _HEIGHT - _BOTTOM, _TOP, logarithmic)
 
     parts = [

@@ -23,6 +23,7 @@ main { max-width: 68rem; margin: 0 auto; padding: 3rem 1.5rem 4rem; }
 h1 { font-size: 2.1rem; line-height: 1.15; letter-spacing: -.02em; margin: .2rem 0 .7rem; }
 h2 { font-size: 1.25rem; letter-spacing: -.01em; margin: 3.4rem 0 .3rem; }
 h3 { font-size: 1rem; margin: 0 0 .6rem; }
+h3 small { font-weight: 400; font-size: .88rem; margin-left: .3rem; }
 p { margin: 0 0 .8rem; max-width: 44rem; }
 .eyebrow {
   color: var(--soft);
@@ -86,7 +87,7 @@ td.strong { font-weight: 620; }
 td .name { font-weight: 550; }
 td .meaning { color: var(--soft); font-size: .88rem; margin: .15rem 0 0; }
 .warning { color: var(--real); font-size: .88rem; margin: .2rem 0 0; }
-.bars { columns: 19rem; column-gap: 2.4rem; margin-top: .8rem; }
+.bars { columns: 22rem; column-gap: 2.4rem; margin-top: .8rem; }
 .bar {
   break-inside: avoid;
   display: grid;
@@ -131,7 +132,7 @@ td .meaning { color: var(--soft); font-size: .88rem; margin: .15rem 0 0; }
   font-size: .78rem;
 }
 .strip:last-child { margin: 10px 0 0; }
-.charts { grid-template-columns: 1fr 1fr; margin: 1rem 0; }
+.charts { grid-template-columns: 1fr 1fr; margin: .8rem 0 2rem; }
 .chart { display: block; width: 100%; height: auto; font: 11px system-ui, sans-serif; }
 .chart text { fill: var(--soft); font-variant-numeric: tabular-nums; }
 .chart .end { text-anchor: end; } .chart .middle { text-anchor: middle; }
