@@ -10,3 +10,9 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 def golden():
     """Opens a file of golden figures by name."""
     return lambda name: np.load(GOLDEN / name, allow_pickle=False)
+
+
+@pytest.fixture
+def golden_folder():
+    """The folder of golden figures."""
+    return GOLDEN

@@ -221,6 +221,24 @@ def test_killed_and_run_again_gives_the_same_bytes(tmp_path):
     assert not list(killed.rglob("*.tmp"))
 
 
+def test_interrupted_leaves_at_once_and_cleanly(tmp_path):
+    out = tmp_path / "out"
+    arguments = ["--num", 20_000, "--num-validation", 0, "--resolutions", "4,8"]
+    process = subprocess.Popen(command(out, *arguments), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list((out / "train").glob("8/.*.tmp")):
+        assert process.poll() is None, "it ended before it could be interrupted"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert errors.endswith("Interrupted.\n")
+    assert "Traceback" not in errors
+    assert not list(out.rglob("*.tmp"))
+    assert not (out / "train" / "dataset_info.json").exists()
+
+
 def test_help_imports_nothing_heavy():
     heavy = ("apache_beam", "jax", "cv2", "matplotlib", "numpy", "PIL")
     code = f"import sys, cdm_data_prep.cli; print([m for m in {heavy} if m in sys.modules])"

@@ -87,6 +87,7 @@ def write_samples(folder: Path, **changes: np.ndarray | None) -> Path:
         "seed": 3,
         "class_names": list(CLASS_NAMES),
         "stages": [{"name": "base"}, {"name": "sr", "s": 50}],
+        "consistency": [{"stage": "tiny_sr", "resolution": 16, "s": 50}],
         "note": "<script>alert(1)</script>",
     }
     (folder / "samples.json").write_text(json.dumps(settings))

@@ -101,7 +101,14 @@ def test_the_page_is_whole_and_says_everything(report: tuple[Result, Path]):
     for name, figure in values["figures"].items():
         assert name in shown
         assert re.search(rf"{figure['value']:.1f}"[:3], shown)
-    for expected in ("red <b>&", "green", "tiny <sr>", "8×8 → 16×16", "cdm-evaluate"):
+    for expected in (
+        "red <b>&",
+        "green",
+        "tiny <sr>",
+        "8×8 → 16×16",
+        "tiny_sr, s = 50",
+        "cdm-evaluate",
+    ):
         assert expected in shown
     # One mosaic on top; for each of three classes two stages and the real images.
     assert len(page.images) == 1 + 3 * 3

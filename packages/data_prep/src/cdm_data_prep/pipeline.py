@@ -6,9 +6,10 @@ writes the same bytes: a shard is a function of its part of the manifest.
 
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
-from cdm_data_prep.shards import SplitJob, write_shard
+from cdm_data_prep.shards import STOP, SplitJob, Stopped, write_shard
 
 _ERRORS = "errors"
 
@@ -18,6 +19,21 @@ def write_shards(job: SplitJob, workers: int) -> None:
 
     Shards that are already there are kept. Raises OSError if files cannot be written.
     """
+    # In a thread of its own, so that after Ctrl-C Beam can come to an end by itself: Python cannot
+    # leave safely while Beam's threads are at work.
+    with ThreadPoolExecutor(1) as executor:
+        running = executor.submit(_run, job, workers)
+        try:
+            running.result()
+        except KeyboardInterrupt:
+            STOP.set()
+            raise
+        finally:
+            executor.shutdown()
+            STOP.clear()
+
+
+def _run(job: SplitJob, workers: int) -> None:
     beam = _import_beam()
     # Named explicitly. "DirectRunner" first tries to download another runner from the network and
     # then silently falls back to this one.
@@ -51,6 +67,8 @@ def write_numbered_shard(shard: int, job: SplitJob) -> None:
 
     try:
         write_shard(job, shard)
+    except Stopped:
+        return
     except OSError as error:
         values = error.errno, str(error.strerror), error.filename and str(error.filename)
         Metrics.string_set("cdm_data_prep", _ERRORS).add(json.dumps(values))

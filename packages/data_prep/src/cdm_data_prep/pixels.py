@@ -13,7 +13,7 @@ from typing import Literal
 import cv2
 import numpy as np
 import simplejpeg
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 CROP_RULE = "largest central square; offset h//2 - w//2 or w//2 - h//2"
 RESIZE_RULE = (
@@ -104,6 +104,9 @@ def _decode_with_pillow(data: bytes) -> np.ndarray:
             return np.asarray(picture.convert("RGB"))
     except DecodeError:
         raise
+    except UnidentifiedImageError:
+        # Pillow's own text holds an address in memory, different in every run.
+        raise DecodeError("not a picture in a known format") from None
     # Whatever Pillow's many parsers raise on damaged bytes (struct.error, SyntaxError, IndexError…)
     # means the same here, and is reported with its type in the dead letters.
     except Exception as error:

@@ -145,6 +145,8 @@ def _begun(out: Path, settings: dict[str, Any]) -> list[str]:
             f"--out {out} holds files that are not of a preparation; choose a new or empty folder"
         )
     begun = read_json(out / PREPARATION_FILE, "the settings of a preparation")
+    if not isinstance(begun, dict) or not {"settings", "splits"} <= begun.keys():
+        raise ValueError(f"{out / PREPARATION_FILE} is damaged; choose a new folder")
     before = begun["settings"]
     differing = [
         f"  {key}: {before.get(key)} there, {settings.get(key)} now"

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -21,6 +22,13 @@ from cdm_data_prep.sources import Item, Reader, Source
 REPORT_FOLDER = "shards"
 
 Key = TypeVar("Key")
+
+# Set when the user interrupts: workers in this process then leave the shards they are writing.
+STOP = threading.Event()
+
+
+class Stopped(Exception):
+    """Raised in a worker when STOP is set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +101,9 @@ class ShardReport:
 def write_shard(job: SplitJob, shard: int) -> None:
     """Writes one shard at every resolution and its report, unless that was done before.
 
-    An image that cannot be read or decoded goes into the report. OSError if writing fails: then
-    nothing of the shard is there, or files without a report, which the next run replaces.
+    An image that cannot be read or decoded goes into the report. OSError if writing fails, Stopped
+    if STOP was set: then nothing of the shard is there, or files without a report, which the next
+    run replaces.
     """
     part = read_slice(job.folder, shard)
     digest = job.input_digest(part.digest)
@@ -111,6 +120,8 @@ def write_shard(job: SplitJob, shard: int) -> None:
         writers = {size: stack.enter_context(shard_writer(path)) for size, path in paths.items()}
         read = stack.enter_context(job.source.open())
         for item in part.items:
+            if STOP.is_set():
+                raise Stopped
             images = _images(job, item, read, report)
             if images is None:
                 continue

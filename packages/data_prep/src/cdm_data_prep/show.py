@@ -22,7 +22,7 @@ BAR = 40  # characters
 
 def summary_table(infos: list[DatasetInfo]) -> Table:
     """One row for each split and resolution."""
-    table = Table(title=infos[0].name, box=box.SIMPLE)
+    table = Table(title=infos[0].name, box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("split", no_wrap=True)
     for heading in ("pixels", "examples", "classes", "shards", "size", "dead", "upscaled"):
         table.add_column(heading, justify="right", no_wrap=True)

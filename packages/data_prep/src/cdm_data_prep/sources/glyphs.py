@@ -111,7 +111,7 @@ def draw(character: str, seed: int, index: int, canvas: int) -> np.ndarray:
 
 @functools.cache
 def _outline(font: str, character: str) -> tuple[np.ndarray, np.ndarray]:
-    """The glyph, cut to its ink: coverage 0…1, float32 [h, w], and the hull [k, 2] of its (x, y)."""
+    """The glyph, cut to its ink: coverage 0…1, float32 [h, w], and its hull [k, 2] of (x, y)."""
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     face = ImageFont.truetype(str(folder / f"{font}.ttf"), MASTER_SIZE)
     mask = face.getmask(character, mode="L")

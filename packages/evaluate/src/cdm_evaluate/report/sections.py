@@ -130,7 +130,8 @@ def consistency_section(evaluation: Evaluation) -> str:
         shift = "&ensp;".join(_signed(channel) for channel in entry.colour_shift)
         floor = f"{baseline.mean_abs_difference:.2f}" if baseline else "–"
         rows.append(
-            f"<tr><td>{entry.low_res}×{entry.low_res} → {entry.resolution}×{entry.resolution}</td>"
+            f"<tr><td>{entry.low_res}×{entry.low_res} → {entry.resolution}×{entry.resolution}"
+            f"{_conditioning(evaluation, entry.resolution)}</td>"
             f'<td class="number strong sample">{entry.mean_abs_difference:.2f}</td>'
             f'<td class="number real">{floor}</td><td class="number">{shift}</td></tr>'
         )
@@ -231,6 +232,16 @@ def _chart(curve: Curve, names: dict[str, str], title: str) -> str:
         lines.append(Line(name=name, x=steps, y=values, style=f"line-{index}"))
     svg = line_chart(lines, title=f"{title} of {curve.name}", x_label="step")
     return f'<div class="card"><p class="note">{escape(title)}</p>{svg}</div>'
+
+
+def _conditioning(evaluation: Evaluation, resolution: int) -> str:
+    """Name and s of the stage of this resolution, if the sampler reported them."""
+    reported = evaluation.samples.settings.get("consistency")
+    for entry in reported if isinstance(reported, list) else ():
+        if isinstance(entry, dict) and entry.get("resolution") == resolution and "s" in entry:
+            text = f"{entry.get('stage', '')}, s = {entry['s']}"
+            return f'<p class="meaning">{escape(text)}</p>'
+    return ""
 
 
 def _signed(value: float) -> str:
