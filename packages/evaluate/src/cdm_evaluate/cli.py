@@ -136,7 +136,7 @@ def _print(evaluation: "Evaluation") -> None:
     for entry in evaluation.consistency:
         floor = real.get((entry.low_res, entry.resolution))
         table.add_row(
-            f"low-res difference {entry.low_res} -> {entry.resolution}, levels of 255",
+            f"low-res difference {entry.low_res}→{entry.resolution} (0…255)",
             f"{entry.mean_abs_difference:.2f}",
             f"{floor.mean_abs_difference:.2f}" if floor else "",
             "lower",
