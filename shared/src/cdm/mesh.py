@@ -8,6 +8,18 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 
+def compiler_options() -> dict[str, Any]:
+    """What to tell the compiler of large programs (`compiler_options` of `jax.jit`).
+
+    On a CPU, XLA's fusions for YNNPACK are left out: with them the training step of a U-Net takes
+    1.6 times as long (benchmarks/compiler_options.py), since they are slow at the gradients of
+    convolutions.
+    """
+    if jax.default_backend() == "cpu":
+        return {"xla_cpu_experimental_ynn_fusion_type": ""}
+    return {}
+
+
 def make_mesh() -> Mesh:
     """All devices of all hosts in one mesh with axes `data` and `fsdp` (of size 1)."""
     return jax.make_mesh(

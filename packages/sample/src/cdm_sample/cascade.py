@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cdm import images
-from cdm.mesh import along_batch, make_mesh, replicated
+from cdm.mesh import along_batch, compiler_options, make_mesh, replicated
 from cdm.nn.functional import Params
 from cdm.sampling import Sampled, augment_low_res, image_keys, sample_stage
 from cdm.stage import Stage, make_stage
@@ -197,7 +197,7 @@ def _run_stage(
         return jax.device_put(arrays, along_batch(mesh))
 
     started = time.monotonic()
-    compiled = jax.jit(make).lower(params, *batch(0)).compile()
+    compiled = jax.jit(make, compiler_options=compiler_options()).lower(params, *batch(0)).compile()
     compile_seconds = time.monotonic() - started
 
     started = time.monotonic()

@@ -1,5 +1,7 @@
 """A base stage: noise to low-resolution images (Algorithm 1, lines 1 to 7)."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from cdm import augment, images
 from cdm.config import StageConfig
 from cdm.data.reader import Split
 from cdm.grids import square_grid
+from cdm.mesh import compiler_options
 from cdm.nn.functional import Params
 from cdm.objective import stage_loss
 from cdm.sampling import image_keys, sample_stage
@@ -32,7 +35,7 @@ def make_task(config: StageConfig, split: Split) -> Task:
 
     labels = jnp.arange(PREVIEW_IMAGES) % (config.model.num_classes or 1)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=compiler_options())
     def sample(ema: Params) -> jax.Array:
         keys = image_keys(config.train.seed, range(PREVIEW_IMAGES), config.model.resolution)
         steps = min(config.train.preview_steps, stage.schedule.timesteps)

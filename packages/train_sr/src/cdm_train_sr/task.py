@@ -1,5 +1,6 @@
 """A super-resolution stage, trained on the base stage's pixels (Algorithm 1, lines 8 to 15)."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -12,6 +13,7 @@ from cdm.config import StageConfig
 from cdm.data.reader import Split
 from cdm.diffusion import Images
 from cdm.grids import image_grid
+from cdm.mesh import compiler_options
 from cdm.nn.functional import Params
 from cdm.objective import stage_loss
 from cdm.sampling import augment_low_res, image_keys, sample_stage
@@ -74,7 +76,7 @@ def _previews(stage: Stage, split: Split) -> Callable[[Params], Image.Image]:
     gaussian = stage.augment_schedule is not None
     levels = [round(f * config.augment.timesteps) for f in PREVIEW_LEVELS] if gaussian else [0]
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=compiler_options())
     def sample(ema: Params, s: jax.Array) -> jax.Array:
         keys = image_keys(config.train.seed, range(len(rows)), resolution)
         z = images.from_uint8(jnp.asarray(small))

@@ -21,7 +21,7 @@ from cdm.data.batches import batches
 from cdm.data.dataset import DatasetInfo
 from cdm.data.reader import Split, open_split
 from cdm.files import write_json
-from cdm.mesh import check_batch, make_mesh, put_batch, replicated
+from cdm.mesh import check_batch, compiler_options, make_mesh, put_batch, replicated
 from cdm.nn.functional import Params
 from cdm.stage import Stage
 from cdm.training.checkpoint import CONFIG, Checkpoints, load_config
@@ -94,7 +94,9 @@ def _loop(
     t = config.train
     step = int(state.step)
     step_function = jax.jit(
-        functools.partial(train_step, task.loss, config.optim, t.seed), donate_argnums=0
+        functools.partial(train_step, task.loss, config.optim, t.seed),
+        donate_argnums=0,
+        compiler_options=compiler_options(),
     )
     stream = batches(
         split,
