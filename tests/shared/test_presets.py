@@ -25,6 +25,7 @@ APPENDIX_B = {
         "diffusion.schedule": "cosine",
         "diffusion.timesteps": 4000,
         "diffusion.noise_conditioning": "timestep",
+        "diffusion.prediction": "eps",
         "diffusion.variance": "learned",
         "diffusion.loss": "hybrid",
         "diffusion.sampling_steps": None,
@@ -48,6 +49,7 @@ APPENDIX_B = {
         "diffusion.schedule": "cosine",
         "diffusion.timesteps": 4000,
         "diffusion.noise_conditioning": "timestep",
+        "diffusion.prediction": "eps",
         "diffusion.variance": "learned",
         "diffusion.loss": "hybrid",
         "diffusion.sampling_steps": None,
@@ -71,6 +73,7 @@ APPENDIX_B = {
         "model.dropout": 0.0,
         "diffusion.timesteps": 2000,
         "diffusion.noise_conditioning": "alpha_bar",
+        "diffusion.prediction": "eps",
         "diffusion.sampling_steps": 100,
         "augment.conditioning": "blur",
         "augment.schedule": "cosine",
@@ -93,6 +96,7 @@ APPENDIX_B = {
         "model.dropout": 0.0,
         "diffusion.timesteps": 2000,
         "diffusion.noise_conditioning": "alpha_bar",
+        "diffusion.prediction": "eps",
         "diffusion.sampling_steps": 100,
         "augment.conditioning": "blur",
         "augment.schedule": "cosine",
@@ -115,18 +119,21 @@ GIVEN_ELSEWHERE = {
         "model.num_classes": 1000,
         "diffusion.timesteps": 4000,
         "diffusion.sampling_steps": None,
+        "diffusion.prediction": "eps",
         "augment.conditioning": "none",
     },
     "imagenet16_base": {
         "model.resolution": 16,
         "model.low_res": None,
         "model.num_classes": 1000,
+        "diffusion.prediction": "eps",
         "augment.conditioning": "none",
     },
     "imagenet16_64_sr": {
         "model.resolution": 64,
         "model.low_res": 16,
         "model.num_classes": 1000,
+        "diffusion.prediction": "eps",
         "augment.conditioning": "gaussian",
     },
     **{
@@ -134,6 +141,7 @@ GIVEN_ELSEWHERE = {
             "model.resolution": 64,
             "model.low_res": None,
             "model.num_classes": None,
+            "diffusion.prediction": "eps",
             "augment.conditioning": "none",
         }
         for scene in ("bedroom", "church")
@@ -143,6 +151,7 @@ GIVEN_ELSEWHERE = {
             "model.resolution": 128,
             "model.low_res": 64,
             "model.num_classes": None,
+            "diffusion.prediction": "eps",
             "augment.conditioning": "gaussian",
         }
         for scene in ("bedroom", "church")
@@ -269,7 +278,7 @@ def test_the_network_fits_its_maps(name):
     assert set(model.attention_resolutions) <= set(maps), "attention at a size that never occurs"
     for size, multiplier in zip(maps, model.channel_multipliers, strict=True):
         width = model.channels * multiplier
-        assert width % 32 == 0, "group normalization has 32 groups"
+        assert width % model.norm_groups == 0
         if size in model.attention_resolutions or size == maps[-1]:
             assert width % (model.head_channels or model.num_heads) == 0
     if model.low_res is not None:

@@ -29,6 +29,7 @@ class ModelConfig:
     attention_resolutions: tuple[int, ...] = (8,)
     num_heads: int = 4
     head_channels: int | None = None  # if set, heads = channels of the block / head_channels
+    norm_groups: int = 32  # of GroupNorm, or as many as divide the channels
     dropout: float = 0.0
     resample: Literal["conv", "resblock"] = "conv"  # strided conv (DDPM), or BigGAN up/down blocks
     embedding: Literal["scale_shift", "additive"] = "scale_shift"
@@ -46,6 +47,7 @@ class DiffusionConfig:
     beta_start: float | None = None  # linear only; None: DDPM's 1e-4 .. 0.02 rescaled to T
     beta_end: float | None = None
     noise_conditioning: Literal["timestep", "alpha_bar"] = "timestep"
+    prediction: Literal["eps", "v", "x_0"] = "eps"  # what the network's output means
     variance: Literal["learned", "fixed_large", "fixed_small"] = "learned"
     loss: Literal["hybrid", "simple"] = "hybrid"
     sampling_steps: int | None = None  # steps when sampling; None: all of them

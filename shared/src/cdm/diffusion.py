@@ -15,6 +15,8 @@ from cdm.schedules import Schedule
 
 Images = Float[Array, "b h w c"]
 Steps = Int[Array, " b"] | Int[Array, ""]
+Column = Float[Array, "b 1 1 1"]
+Kind = Literal["eps", "v", "x_0"]
 Variance = Literal["learned", "fixed_large", "fixed_small"]
 
 
@@ -28,7 +30,7 @@ def q_sample(schedule: Schedule, x_0: Images, t: Steps, noise: Images) -> Images
 
     Lines 5, 12 and 13 of Algorithm 1, line 10 of Algorithm 2. At t = 0 it returns x_0.
     """
-    return _root(schedule, t) * x_0 + _deviation(schedule, t) * noise
+    return root_alpha_bar(schedule, t) * x_0 + _deviation(schedule, t) * noise
 
 
 def predict_x_0(schedule: Schedule, x_t: Images, t: Steps, eps_pred: Images) -> Images:
@@ -36,12 +38,38 @@ def predict_x_0(schedule: Schedule, x_t: Images, t: Steps, eps_pred: Images) -> 
 
     (x_t - sqrt(1 - alpha_bar_t) eps_pred) / sqrt(alpha_bar_t)
     """
-    return (x_t - _deviation(schedule, t) * eps_pred) / _root(schedule, t)
+    return (x_t - _deviation(schedule, t) * eps_pred) / root_alpha_bar(schedule, t)
 
 
 def predict_eps(schedule: Schedule, x_t: Images, t: Steps, x_0: Images) -> Images:
     """The noise that this clean image would mean: the inverse of `predict_x_0`."""
-    return (x_t - _root(schedule, t) * x_0) / _deviation(schedule, t)
+    return (x_t - root_alpha_bar(schedule, t) * x_0) / _deviation(schedule, t)
+
+
+def target(kind: Kind, root: Column, x_0: Images, eps: Images) -> Images:
+    """What a network of this kind is to say of x_t = root x_0 + sqrt(1 - root^2) eps.
+
+    "eps": the noise, as the paper's networks. "v": root eps - sqrt(1 - root^2) x_0 (Salimans & Ho
+    2022), which weighs the image more the noisier x_t is. "x_0": the image.
+
+    Args:
+        root: sqrt(alpha_bar), [b, 1, 1, 1].
+    """
+    if kind == "eps":
+        return eps
+    if kind == "x_0":
+        return x_0
+    return root * eps - jnp.sqrt(1.0 - jnp.square(root)) * x_0
+
+
+def eps_from_output(kind: Kind, root: Column, x_t: Images, output: Images) -> Images:
+    """The noise that an output of this kind means (see `target`)."""
+    if kind == "eps":
+        return output
+    deviation = jnp.sqrt(1.0 - jnp.square(root))
+    if kind == "x_0":
+        return (x_t - root * output) / deviation
+    return deviation * x_t + root * output
 
 
 def q_posterior_mean(schedule: Schedule, x_0: Images, x_t: Images, t: Steps) -> Images:
@@ -88,11 +116,12 @@ def per_image_normal(keys: jax.Array, shape: tuple[int, ...]) -> Images:
     return jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
 
 
-def _root(schedule: Schedule, t: Steps) -> Float[Array, "b 1 1 1"]:
+def root_alpha_bar(schedule: Schedule, t: Steps) -> Column:
+    """sqrt(alpha_bar_t), shaped to multiply images."""
     return at(np.sqrt(schedule.alpha_bar), t)
 
 
-def _deviation(schedule: Schedule, t: Steps) -> Float[Array, "b 1 1 1"]:
+def _deviation(schedule: Schedule, t: Steps) -> Column:
     return at(np.sqrt(1.0 - schedule.alpha_bar), t)
 
 

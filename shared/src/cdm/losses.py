@@ -7,16 +7,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cdm import diffusion
-from cdm.config import DiffusionConfig
 from cdm.diffusion import Images, Steps
 from cdm.schedules import Schedule
 
 PerImage = Float[Array, " b"]
 
 
-def simple_loss(eps: Images, eps_pred: Images) -> PerImage:
-    """The squared error of the noise (DDPM, Eq. 14)."""
-    return _mean(jnp.square(eps - eps_pred))
+def simple_loss(target: Images, output: Images) -> PerImage:
+    """The squared error, of the noise in the paper (DDPM, Eq. 14)."""
+    return _mean(jnp.square(target - output))
 
 
 def normal_kl(mean1: Images, log_variance1: Images, mean2: Images, log_variance2: Images) -> Images:
@@ -73,29 +72,19 @@ def variational_term(
     return jnp.where(t == 1, decoder, kl) / math.log(2.0)
 
 
-def diffusion_loss(
-    config: DiffusionConfig,
-    schedule: Schedule,
-    x_0: Images,
-    x_t: Images,
-    t: Steps,
-    eps: Images,
-    eps_pred: Images,
-    v: Images | None,
+def hybrid_term(
+    schedule: Schedule, x_0: Images, x_t: Images, t: Steps, eps_pred: Images, v: Images
 ) -> PerImage:
-    """The loss that the stage's config asks for: simple, or Improved DDPM's hybrid.
+    """What Improved DDPM's hybrid loss adds to the simple one, for a learned variance.
 
-    Hybrid: simple + lambda L_vlb with lambda = 0.001 (Improved DDPM, Eq. 16). L_vlb is the sum of T
-    terms of which one is drawn, hence the factor T / 1000; eps_pred is a constant in it, so that it
-    teaches the variance alone.
+    lambda L_vlb with lambda = 0.001 (Improved DDPM, Eq. 16). L_vlb is the sum of T terms of which
+    one is drawn, hence the factor T / 1000; eps_pred is a constant in it, so that it teaches the
+    variance alone.
     """
-    loss = simple_loss(eps, eps_pred)
-    if config.loss == "simple":
-        return loss
-    log_variance = diffusion.log_variance(schedule, config.variance, t, v)
+    log_variance = diffusion.log_variance(schedule, "learned", t, v)
     fixed = jax.lax.stop_gradient(eps_pred)
     term = variational_term(schedule, x_0, x_t, t, fixed, log_variance)
-    return loss + schedule.timesteps / 1000.0 * term
+    return schedule.timesteps / 1000.0 * term
 
 
 def _mean(values: Images) -> PerImage:

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 from cdm import diffusion, losses
 from cdm.diffusion import Images
 from cdm.nn.functional import Params
-from cdm.stage import Stage, predict, step_time
+from cdm.stage import Stage, network_output, step_time
 
 
 def stage_loss(
@@ -30,30 +30,38 @@ def stage_loss(
         The losses, and where in (0, 1] of the forward process each was taken (t / T).
     """
     t_key, level_key, noise_key, dropout_key = jax.random.split(key, 4)
-    b = x_0.shape[0]
-    T = stage.schedule.timesteps
-    t = jax.random.randint(t_key, (b,), 1, T + 1)
+    d = stage.config.diffusion
+    t = jax.random.randint(t_key, (x_0.shape[0],), 1, stage.schedule.timesteps + 1)
     eps = jax.random.normal(noise_key, x_0.shape)
-    if stage.config.diffusion.noise_conditioning == "alpha_bar":
+    if d.noise_conditioning == "alpha_bar":
         root = continuous_root_alpha_bar(stage, level_key, t)
-        column = root[:, None, None, None]
-        x_t = column * x_0 + jnp.sqrt(1.0 - jnp.square(column)) * eps
-        time = 1000.0 * root
+        time = 1000.0 * root[:, 0, 0, 0]
     else:
-        x_t = diffusion.q_sample(stage.schedule, x_0, t, eps)
+        root = diffusion.root_alpha_bar(stage.schedule, t)
         time = step_time(stage, stage.schedule, t)
-    key_or_none = dropout_key if stage.config.model.dropout > 0.0 else None
-    eps_pred, v = predict(stage, params, x_t, time, label, z, s, dropout_key=key_or_none)
-    loss = losses.diffusion_loss(
-        stage.config.diffusion, stage.schedule, x_0, x_t, t, eps, eps_pred, v
+    x_t = root * x_0 + jnp.sqrt(1.0 - jnp.square(root)) * eps
+    output, v = network_output(
+        stage,
+        params,
+        x_t,
+        time,
+        label,
+        z,
+        s,
+        dropout_key=dropout_key if stage.config.model.dropout > 0.0 else None,
     )
-    return loss, t / T
+    loss = losses.simple_loss(diffusion.target(d.prediction, root, x_0, eps), output)
+    if d.loss == "hybrid":
+        assert v is not None
+        eps_pred = diffusion.eps_from_output(d.prediction, root, x_t, output)
+        loss = loss + losses.hybrid_term(stage.schedule, x_0, x_t, t, eps_pred, v)
+    return loss, t / stage.schedule.timesteps
 
 
 def continuous_root_alpha_bar(
     stage: Stage, key: jax.Array, t: Int[Array, " b"]
-) -> Float[Array, " b"]:
+) -> Float[Array, "b 1 1 1"]:
     """sqrt(alpha_bar) uniform between its values at t and t - 1 (WaveGrad, Section 3.2; SR3)."""
     table = jnp.asarray(np.sqrt(stage.schedule.alpha_bar), jnp.float32)
     fraction = jax.random.uniform(key, t.shape)
-    return table[t] + fraction * (table[t - 1] - table[t])
+    return (table[t] + fraction * (table[t - 1] - table[t]))[:, None, None, None]

@@ -11,7 +11,7 @@ from cdm import diffusion
 from cdm.diffusion import Images, Steps
 from cdm.nn.functional import Params
 from cdm.samplers import sampler, sampling_schedule
-from cdm.stage import Prediction, Stage, corrupt_low_res, predict, step_time
+from cdm.stage import Prediction, Stage, corrupt_low_res, predict
 
 # What tells the randomness of sampling apart from that of training under the same seed.
 STREAM = 2
@@ -72,8 +72,7 @@ def sample_stage(
         s = jnp.broadcast_to(jnp.asarray(s, jnp.int32), (b,))
 
     def predictor(x_t: Images, t: Steps) -> Prediction:
-        time = jnp.broadcast_to(step_time(stage, schedule, t), (b,))
-        return predict(stage, params, x_t, time, label, z, s)
+        return predict(stage, schedule, params, x_t, t, label, z, s)
 
     def run(x: Images, start: int | None, stop: int) -> Images:
         variance = config.diffusion.variance

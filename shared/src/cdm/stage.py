@@ -90,7 +90,7 @@ def level_time(stage: Stage, s: Steps) -> Float[Array, " b"]:
     return 1000.0 * jnp.atleast_1d(s).astype(jnp.float32) / stage.augment_schedule.timesteps
 
 
-def predict(
+def network_output(
     stage: Stage,
     params: Params,
     x_t: Images,
@@ -99,8 +99,8 @@ def predict(
     z: Images | None = None,
     s: Int[Array, " b"] | None = None,
     dropout_key: jax.Array | None = None,
-) -> Prediction:
-    """What the network says of x_t: the noise, and v in [-1, 1] where the variance is learned.
+) -> tuple[Images, Images | None]:
+    """What the network says of x_t, and v in [-1, 1] where the variance is learned.
 
     Args:
         time: from `step_time`, one number for each image.
@@ -113,8 +113,26 @@ def predict(
     )
     if not stage.learned:
         return raw, None
-    eps_pred, v = jnp.split(raw, 2, axis=-1)
-    return eps_pred, v
+    output, v = jnp.split(raw, 2, axis=-1)
+    return output, v
+
+
+def predict(
+    stage: Stage,
+    schedule: Schedule,
+    params: Params,
+    x_t: Images,
+    t: Steps,
+    label: Int[Array, " b"],
+    z: Images | None = None,
+    s: Int[Array, " b"] | None = None,
+) -> Prediction:
+    """The noise in x_t, and v, at step t (for all images) of a perhaps respaced schedule."""
+    time = jnp.broadcast_to(step_time(stage, schedule, t), (x_t.shape[0],))
+    output, v = network_output(stage, params, x_t, time, label, z, s)
+    root = diffusion.root_alpha_bar(schedule, t)
+    kind = stage.config.diffusion.prediction
+    return diffusion.eps_from_output(kind, root, x_t, output), v
 
 
 def corrupt_low_res(stage: Stage, z_0: Images, s: Steps, noise: Images) -> Images:

@@ -60,10 +60,10 @@ def conv3(
 class GroupNorm(nnx.Module):
     """Group normalisation (Wu & He 2018), epsilon 1e-5, computed in float32.
 
-    32 groups, or as many as divide the channels.
+    As many groups as asked for, or as many of them as divide the channels.
     """
 
-    def __init__(self, channels: int, groups: int = 32):
+    def __init__(self, channels: int, groups: int):
         self.groups = math.gcd(groups, channels)
         self.scale = nnx.Param(jnp.ones((channels,), jnp.float32))
         self.bias = nnx.Param(jnp.zeros((channels,), jnp.float32))
@@ -76,7 +76,6 @@ class GroupNorm(nnx.Module):
         Everything is folded into one multiplication and one addition for each channel of each
         image, so that a feature map is read twice and written once.
         """
-        b, h, w, c = x.shape
         wide = x.astype(jnp.float32)
         # Sums over pixels first: they run along the channels, as the memory does.
         mean = self._over_group(wide.mean(axis=(1, 2)))
@@ -155,6 +154,7 @@ class ResBlock(nnx.Module):
         embedding: int,
         *,
         scale_shift: bool,
+        norm_groups: int,
         dropout_rate: float,
         skip_rescale: bool,
         dtype: jnp.dtype,
@@ -165,11 +165,11 @@ class ResBlock(nnx.Module):
         self.dropout_rate = dropout_rate
         self.skip_rescale = skip_rescale
         self.resample = resample
-        self.norm1 = GroupNorm(inputs)
+        self.norm1 = GroupNorm(inputs, norm_groups)
         self.conv1 = conv3(inputs, outputs, dtype, rngs)
         width = 2 * outputs if scale_shift else outputs
         self.embed = nnx.Linear(embedding, width, kernel_init=weights, dtype=dtype, rngs=rngs)
-        self.norm2 = GroupNorm(outputs)
+        self.norm2 = GroupNorm(outputs, norm_groups)
         self.conv2 = conv3(outputs, outputs, dtype, rngs, init=zeros)
         self.shortcut = (
             nnx.Conv(inputs, outputs, (1, 1), kernel_init=weights, dtype=dtype, rngs=rngs)
@@ -199,11 +199,18 @@ class Attention(nnx.Module):
     """Multi-head self-attention over the pixels of a feature map, plus its input."""
 
     def __init__(
-        self, channels: int, heads: int, *, skip_rescale: bool, dtype: jnp.dtype, rngs: nnx.Rngs
+        self,
+        channels: int,
+        heads: int,
+        *,
+        norm_groups: int,
+        skip_rescale: bool,
+        dtype: jnp.dtype,
+        rngs: nnx.Rngs,
     ):
         self.heads = heads
         self.skip_rescale = skip_rescale
-        self.norm = GroupNorm(channels)
+        self.norm = GroupNorm(channels, norm_groups)
         self.qkv = nnx.Linear(channels, 3 * channels, kernel_init=weights, dtype=dtype, rngs=rngs)
         self.out = nnx.Linear(channels, channels, kernel_init=zeros, dtype=dtype, rngs=rngs)
 

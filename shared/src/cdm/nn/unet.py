@@ -102,6 +102,7 @@ class UNet(nnx.Module):
                 channels,
                 4 * ch,
                 scale_shift=config.embedding == "scale_shift",
+                norm_groups=config.norm_groups,
                 dropout_rate=config.dropout,
                 skip_rescale=config.skip_rescale,
                 dtype=dtype,
@@ -112,7 +113,12 @@ class UNet(nnx.Module):
                 return Block(res, None)
             heads = _heads(config, channels)
             attention = Attention(
-                channels, heads, skip_rescale=config.skip_rescale, dtype=dtype, rngs=rngs
+                channels,
+                heads,
+                norm_groups=config.norm_groups,
+                skip_rescale=config.skip_rescale,
+                dtype=dtype,
+                rngs=rngs,
             )
             return Block(res, attention)
 
@@ -160,7 +166,7 @@ class UNet(nnx.Module):
             if i > 0:
                 up.append(change(width, "up"))
         self.up = nnx.List(up)
-        self.norm = GroupNorm(width)
+        self.norm = GroupNorm(width, config.norm_groups)
         self.last = conv3(width, outputs, jnp.dtype(jnp.float32), rngs, init=zeros)
 
     def __call__(
