@@ -10,6 +10,7 @@ import numpy as np
 
 from cdm.data.reader import Split
 from cdm.images import from_uint8
+from cdm.mesh import compiler_options
 from cdm_evaluate.classifier.cache import TrainedClassifier, split_digest
 from cdm_evaluate.classifier.training import network
 from cdm_evaluate.metrics.observations import Observations
@@ -37,7 +38,10 @@ class FeatureNetwork:
 def classifier_features(trained: TrainedClassifier, data_name: str) -> FeatureNetwork:
     """The classifier as a feature network, named after its data."""
     net = network(trained.config, trained.num_classes)
-    apply = jax.jit(lambda params, images: net.apply(params, from_uint8(images)))
+    apply = jax.jit(
+        lambda params, images: net.apply(params, from_uint8(images)),
+        compiler_options=compiler_options(),
+    )
 
     def look(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         features, logits = apply(trained.params, images)

@@ -13,6 +13,7 @@ import optax
 from cdm.data.batches import batches
 from cdm.data.reader import Split
 from cdm.images import from_uint8
+from cdm.mesh import compiler_options
 from cdm.nn.classifier import classifier
 from cdm.nn.functional import Network, Params
 from cdm_evaluate.classifier.config import ClassifierConfig
@@ -124,4 +125,4 @@ def _step(config: ClassifierConfig, net: Network, optimizer: optax.GradientTrans
         updates, state = optimizer.update(gradients, state, params)
         return optax.apply_updates(params, updates), state, loss
 
-    return jax.jit(step, donate_argnums=(0, 1))
+    return jax.jit(step, donate_argnums=(0, 1), compiler_options=compiler_options())
