@@ -30,7 +30,7 @@ STEPS = (
     (
         "Sample from the cascade",
         "cdm-sample --base {out}/base16 --sr {out}/sr32 --augmentation truncated --s 50"
-        " --num 500 --out {out}/samples",
+        " --num 300 --out {out}/samples",
     ),
     (
         "Score the samples",

@@ -126,6 +126,53 @@ class StageConfig:
         return "base" if self.model.low_res is None else "sr"
 
 
+# What numbers a setting may take; for a list, each of them. What depends on several settings is
+# checked where it is used.
+AT_LEAST_0 = (lambda value: value >= 0, "0 or more")
+AT_LEAST_1 = (lambda value: value >= 1, "1 or more")
+ABOVE_0 = (lambda value: value > 0, "more than 0")
+FRACTION = (lambda value: 0 <= value <= 1, "from 0 to 1")
+BELOW_1 = (lambda value: 0 <= value < 1, "0 or more, but less than 1")
+RANGES = {
+    "model.resolution": AT_LEAST_1,
+    "model.low_res": AT_LEAST_1,
+    "model.num_classes": AT_LEAST_1,
+    "model.channels": AT_LEAST_1,
+    "model.channel_multipliers": AT_LEAST_1,
+    "model.num_res_blocks": AT_LEAST_1,
+    "model.attention_resolutions": AT_LEAST_1,
+    "model.num_heads": AT_LEAST_1,
+    "model.head_channels": AT_LEAST_1,
+    "model.norm_groups": AT_LEAST_1,
+    "model.dropout": BELOW_1,
+    "diffusion.timesteps": AT_LEAST_1,
+    "diffusion.beta_start": ABOVE_0,
+    "diffusion.beta_end": ABOVE_0,
+    "diffusion.sampling_steps": AT_LEAST_1,
+    "augment.timesteps": AT_LEAST_1,
+    "augment.beta_start": ABOVE_0,
+    "augment.beta_end": ABOVE_0,
+    "augment.blur_sigma": ABOVE_0,
+    "augment.blur_probability": FRACTION,
+    "optim.learning_rate": ABOVE_0,
+    "optim.warmup_steps": AT_LEAST_0,
+    "optim.beta1": BELOW_1,
+    "optim.beta2": BELOW_1,
+    "optim.epsilon": ABOVE_0,
+    "optim.grad_clip": ABOVE_0,
+    "optim.ema_decay": FRACTION,
+    "train.batch_size": AT_LEAST_1,
+    "train.steps": AT_LEAST_1,
+    "train.seed": AT_LEAST_0,
+    "train.log_every": AT_LEAST_1,
+    "train.checkpoint_every": AT_LEAST_1,
+    "train.keep_checkpoints": AT_LEAST_1,
+    "train.keep_every": AT_LEAST_1,
+    "train.preview_every": AT_LEAST_1,
+    "train.preview_steps": AT_LEAST_1,
+}
+
+
 # Where these differ, a run may still be resumed: they change nothing in the trained numbers.
 RESUMABLE = (
     "name",
@@ -234,6 +281,7 @@ def _build(cls: type, values: Mapping[str, Any], where: str, prefix: str) -> Any
             arguments[name] = _build(hints[name], value, where, f"{full}.")
         else:
             arguments[name] = _check(value, hints[name], f"{where}: {full}")
+            _check_range(arguments[name], full, where)
     return cls(**arguments)
 
 
@@ -262,6 +310,16 @@ def _check(value: Any, hint: Any, where: str) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{where} = {value!r}: expected a finite number")
     return value
+
+
+def _check_range(value: Any, name: str, where: str) -> None:
+    """ValueError for a number that makes no sense for the setting of this name."""
+    if value is None or name not in RANGES:
+        return
+    fits, expected = RANGES[name]
+    numbers = value if isinstance(value, tuple) else (value,)
+    if not all(fits(number) for number in numbers):
+        raise ValueError(f"{where}: {name} = {value!r}: expected {expected}")
 
 
 def _parse(text: str, hint: Any, where: str) -> Any:

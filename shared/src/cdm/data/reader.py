@@ -3,6 +3,7 @@
 import os
 import resource
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,6 +33,9 @@ class Split:
         counts = [shard.examples for shard in info.shards[min(offsets)]]
         self._starts = np.cumsum([0, *counts], dtype=np.int64)
         self._files = _OpenFiles()
+        # Not __del__: as the interpreter ends that would run after what it needs is gone. The
+        # system closes what is open then.
+        weakref.finalize(self, self._files.close).atexit = False
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -89,11 +93,6 @@ class Split:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        # Not there if __init__ failed.
-        if files := getattr(self, "_files", None):
-            files.close()
 
     def _examples(
         self, indices: np.ndarray, resolution: int

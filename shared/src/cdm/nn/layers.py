@@ -43,18 +43,90 @@ def conv3(
     *,
     stride: int = 1,
     init: Any = weights,
-) -> nnx.Conv:
-    """A 3x3 convolution with one pixel of padding on every side, whatever the stride."""
-    return nnx.Conv(
-        inputs,
-        outputs,
-        (3, 3),
-        strides=stride,
-        padding=((1, 1), (1, 1)),
-        kernel_init=init,
-        dtype=dtype,
-        rngs=rngs,
+) -> "Conv":
+    """A 3x3 convolution."""
+    return Conv(inputs, outputs, 3, dtype, rngs, stride=stride, init=init)
+
+
+def sum_pixels(x: Images) -> Float[Array, "b c"]:
+    """Sums over the pixels of each channel of each image.
+
+    Written as a product with a vector of ones: on CPUs XLA's reductions over middle axes take
+    several times as long.
+    """
+    b, h, w, c = x.shape
+    ones = jnp.ones((b, 1, h * w), x.dtype)
+    return jnp.matmul(ones, x.reshape(b, h * w, c), precision="highest")[:, 0, :]
+
+
+@jax.custom_vjp
+def affine(x: Images, factor: Images, offset: Images) -> Images:
+    """x factor + offset, with a factor and an offset [b, 1, 1, c] for each channel of each image.
+
+    The gradient of both is a sum over pixels, which is why it is spelled out: see `sum_pixels`.
+    """
+    return x * factor + offset
+
+
+def _affine_forward(
+    x: Images, factor: Images, offset: Images
+) -> tuple[Images, tuple[Images, Images]]:
+    return affine(x, factor, offset), (x, factor)
+
+
+def _affine_backward(
+    saved: tuple[Images, Images], gradient: Images
+) -> tuple[Images, Images, Images]:
+    x, factor = saved
+    return (
+        gradient * factor,
+        sum_pixels(gradient * x)[:, None, None, :],
+        sum_pixels(gradient)[:, None, None, :],
     )
+
+
+affine.defvjp(_affine_forward, _affine_backward)
+
+
+@jax.custom_vjp
+def add_bias(x: Images, bias: Float[Array, " c"]) -> Images:
+    """x + bias; its gradient is a sum over pixels too."""
+    return x + bias[None, None, None, :]
+
+
+add_bias.defvjp(
+    lambda x, bias: (add_bias(x, bias), None),
+    lambda _, gradient: (gradient, sum_pixels(gradient).sum(axis=0)),
+)
+
+
+class Conv(nnx.Module):
+    """A convolution with one pixel of padding for 3x3 kernels, whatever the stride."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: int,
+        dtype: jnp.dtype,
+        rngs: nnx.Rngs,
+        *,
+        stride: int = 1,
+        init: Any = weights,
+    ):
+        self.dtype, self.stride, self.padding = dtype, stride, size // 2
+        self.kernel = nnx.Param(init(rngs.params(), (size, size, inputs, outputs), jnp.float32))
+        self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32))
+
+    def __call__(self, x: Images) -> Images:
+        y = jax.lax.conv_general_dilated(
+            x.astype(self.dtype),
+            self.kernel[...].astype(self.dtype),
+            (self.stride, self.stride),
+            ((self.padding, self.padding),) * 2,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        return add_bias(y, self.bias[...].astype(self.dtype))
 
 
 class GroupNorm(nnx.Module):
@@ -78,8 +150,9 @@ class GroupNorm(nnx.Module):
         """
         wide = x.astype(jnp.float32)
         # Sums over pixels first: they run along the channels, as the memory does.
-        mean = self._over_group(wide.mean(axis=(1, 2)))
-        square = self._over_group(jnp.square(wide).mean(axis=(1, 2)))
+        pixels = x.shape[1] * x.shape[2]
+        mean = self._over_group(sum_pixels(wide) / pixels)
+        square = self._over_group(sum_pixels(jnp.square(wide)) / pixels)
         inverse = jax.lax.rsqrt(jnp.maximum(square - jnp.square(mean), 0.0) + 1e-5)
         factor = inverse * self.scale[...][None, :]
         offset = self.bias[...][None, :] - mean * factor
@@ -88,7 +161,7 @@ class GroupNorm(nnx.Module):
             factor, offset = factor * (1.0 + scale), offset * (1.0 + scale)
         if shift is not None:
             offset = offset + shift
-        return (wide * factor + offset).astype(x.dtype)
+        return affine(wide, factor, offset).astype(x.dtype)
 
     def _over_group(self, values: Float[Array, "b c"]) -> Float[Array, "b c"]:
         """The mean over each group, at each of its channels."""
@@ -171,11 +244,7 @@ class ResBlock(nnx.Module):
         self.embed = nnx.Linear(embedding, width, kernel_init=weights, dtype=dtype, rngs=rngs)
         self.norm2 = GroupNorm(outputs, norm_groups)
         self.conv2 = conv3(outputs, outputs, dtype, rngs, init=zeros)
-        self.shortcut = (
-            nnx.Conv(inputs, outputs, (1, 1), kernel_init=weights, dtype=dtype, rngs=rngs)
-            if inputs != outputs
-            else None
-        )
+        self.shortcut = Conv(inputs, outputs, 1, dtype, rngs) if inputs != outputs else None
 
     def __call__(self, x: Images, emb: Embedding, key: jax.Array | None) -> Images:
         h = jax.nn.silu(self.norm1(x))

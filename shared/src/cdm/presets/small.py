@@ -21,7 +21,7 @@ PRESETS = read(
     {
         "demo16_base": Heading(
             table="none: the demo",
-            expected="digits one can name, after about 1,000 steps",
+            expected="digits one can name, after 500 steps and more",
             hardware="2 CPU cores, 4 minutes",
         ),
         "demo16_32_sr": Heading(
@@ -113,9 +113,9 @@ PRESETS = read(
         ours("optim.ema_startup",          True,         True,         True,         True,
              why="the first previews show something"),
 
-        ours("train.batch_size",           64,           32,           64,           64,
+        ours("train.batch_size",           64,           16,           64,           64,
              why=_SHORT),
-        ours("train.steps",                1_000,        700,          1_000,        1_000,
+        ours("train.steps",                800,          1_600,        1_000,        1_000,
              why=_SHORT),
         logistics("train.log_every",       20,           20,           20,           20),
         logistics("train.checkpoint_every", 250,         250,          250,          250),

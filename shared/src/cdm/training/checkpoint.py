@@ -5,9 +5,18 @@ A checkpoint has four parts: `ema` (the averaged parameters: all that sampling r
 on what).
 """
 
+import contextlib
 import errno
+import gc
+import logging
+import os
+import re
+import shutil
+import sys
+import traceback
+import types
+import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +54,9 @@ class Checkpoints:
                 cleanup_tmp_directories=True,
             ),
         )
+        self._failed = False
+        self._quiet = contextlib.ExitStack()
+        self._quiet.enter_context(_told_once())
 
     def latest(self) -> int | None:
         """The step of the newest finished checkpoint."""
@@ -63,8 +75,9 @@ class Checkpoints:
             "opt_state": state.opt_state,
         }
         json = {"format_version": FORMAT_VERSION, **configs.to_dict(config)}
-        with _write_errors(self.folder):
+        with self._write_errors():
             self.manager.wait_until_finished()
+            self._check_space(state)
             self.manager.save(
                 step,
                 args=ocp.args.Composite(
@@ -93,12 +106,37 @@ class Checkpoints:
 
     def finish(self) -> None:
         """Waits until all is written (OSError if it could not be)."""
-        with _write_errors(self.folder):
+        with self._write_errors():
             self.manager.wait_until_finished()
 
     def close(self) -> None:
         """Frees the writer's threads."""
-        self.manager.close()
+        with self._write_errors():
+            self.manager.close()
+        del self.manager
+        if self._failed:
+            gc.collect()  # what the failed write left behind goes while nobody is told
+        self._quiet.close()
+
+    def _check_space(self, state: TrainState) -> None:
+        """Refuses a save for which the disk has no room, before anything is written."""
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(self.folder).free < needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.folder))
+
+    @contextlib.contextmanager
+    def _write_errors(self) -> Iterator[None]:
+        """Turns the many errors of a failed write into one OSError."""
+        failure = None
+        try:
+            yield
+        except Exception as error:
+            failure = _as_os_error(error, self.folder)
+        # Raised here and not above, for the error would keep the writer's frames alive.
+        if failure is not None:
+            self._failed = True
+            raise failure
 
 
 @dataclass(frozen=True)
@@ -116,6 +154,14 @@ class Trained:
     data: Mapping[str, Any]
 
 
+def finished_steps(run: Path) -> list[int]:
+    """The steps of a run's whole checkpoints, ascending; none if there is no such run."""
+    folder = run / FOLDER
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if _finished(path))
+
+
 def find(path: str | Path, step: int | None = None) -> Trained:
     """Opens a run's newest checkpoint, or that of a step, or the checkpoint at `path` itself.
 
@@ -127,7 +173,7 @@ def find(path: str | Path, step: int | None = None) -> Trained:
         raise ValueError(f"{path} is no folder; expected the run folder of a trained stage")
     folder = path / FOLDER
     if folder.is_dir():
-        steps = sorted(int(p.name) for p in folder.iterdir() if _finished(p))
+        steps = finished_steps(path)
         if not steps:
             raise ValueError(f"{path} has no finished checkpoint yet; train it further")
         if step is not None and step not in steps:
@@ -194,16 +240,48 @@ def _restore(manager: ocp.CheckpointManager, folder: Path, step: int, **parts: A
         ) from error
 
 
-@contextmanager
-def _write_errors(folder: Path) -> Iterator[None]:
-    """Turns the many errors of a failed write into one OSError."""
+def _as_os_error(error: Exception, folder: Path) -> OSError:
+    number = getattr(error, "errno", None)
+    if number is None and (code := re.search(r"os_error_code='(\d+)'", str(error))):
+        number = int(code[1])  # as the library that writes the arrays puts it
+    what = _first_line(error) if number is None else os.strerror(number)
+    text = f"{what}: a checkpoint could not be written; those before it are whole"
+    return OSError(errno.EIO if number is None else number, text, str(folder))
+
+
+@contextlib.contextmanager
+def _told_once() -> Iterator[None]:
+    """Silences what Orbax and its event loop say of a failed write, which they raise as well.
+
+    They log it with its traceback, from several threads; coroutines that were never run, and
+    callbacks to a loop that is gone, are reported by Python as they are thrown away.
+    """
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    hook = sys.unraisablehook
+
+    def without_writers(found: Any) -> None:
+        trace = found.exc_traceback
+        names = {frame.f_code.co_filename for frame, _ in traceback.walk_tb(trace)}
+        if isinstance(found.object, types.CoroutineType):
+            names.add(found.object.cr_code.co_filename)
+        if not any("orbax" in name or "asyncio" in name for name in names):
+            hook(found)
+
+    for logger in loggers:
+        logger.addFilter(_without_traceback)
+    sys.unraisablehook = without_writers
     try:
-        yield
-    except Exception as error:
-        text = str(error)
-        full = "No space left" in text or "RESOURCE_EXHAUSTED" in text or "disk quota" in text
-        number = errno.ENOSPC if full else getattr(error, "errno", None) or errno.EIO
-        raise OSError(number, _first_line(error), str(folder)) from error
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+            yield
+    finally:
+        sys.unraisablehook = hook
+        for logger in loggers:
+            logger.removeFilter(_without_traceback)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    return record.exc_info is None
 
 
 def _first_line(error: BaseException) -> str:

@@ -5,7 +5,7 @@ import functools
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from cdm.files import write_json
 from cdm.mesh import check_batch, compiler_options, make_mesh, put_batch, replicated
 from cdm.nn.functional import Params
 from cdm.stage import Stage
-from cdm.training.checkpoint import CONFIG, Checkpoints, load_config
+from cdm.training.checkpoint import CONFIG, Checkpoints, find, finished_steps, load_config
 from cdm.training.report import Report
 from cdm.training.state import Loss, TrainState, init_state, train_step
 
@@ -45,7 +45,7 @@ class Task:
 
 
 class TrainingDiverged(ValueError):
-    """The loss is no number any more."""
+    """The loss or its gradient is no number any more."""
 
 
 def train(make_task: Callable[[StageConfig, Split], Task], config: StageConfig, run: Path) -> int:
@@ -55,7 +55,8 @@ def train(make_task: Callable[[StageConfig, Split], Task], config: StageConfig, 
     devices. An interrupt (Ctrl-C, SIGTERM) saves and returns early.
 
     Raises:
-        ValueError: the run has another config, the data do not fit the stage, the loss diverged.
+        ValueError: the run has another config or other data, the data do not fit the stage, the
+            loss diverged.
         OSError: a checkpoint could not be written; those before it are intact.
     """
     console = Console(stderr=True)
@@ -67,6 +68,7 @@ def train(make_task: Callable[[StageConfig, Split], Task], config: StageConfig, 
     # 2. The data must be what the stage is for.
     with open_data(config) as split:
         data = describe_data(split.info)
+        check_same_data(run, data, config.data.path)
         task = make_task(config, split)
         # 3. The folder, once nothing can be wrong with the request any more.
         write_json(run / CONFIG, configs.to_dict(config))
@@ -123,8 +125,9 @@ def _loop(
             step += 1
             # Reading a figure waits for the step; the next batch is read ahead meanwhile.
             window.add(figures)
-            if not math.isfinite(window.last_loss):
-                raise TrainingDiverged(_diverged(step, window.last_loss, checkpoints.latest(), run))
+            if (wrong := window.not_finite()) is not None:
+                checkpoints.finish()  # one of an earlier step may still be on its way to the disk
+                raise TrainingDiverged(_diverged(step, *wrong, checkpoints.latest(), run))
             report.advance(step)
             if step % t.log_every == 0 or step == t.steps:
                 report.figures(step, window.close())
@@ -162,6 +165,26 @@ def check_resumable(run: Path, config: StageConfig) -> None:
             f"{run} was started with other settings:\n" + "\n".join(rows) + "\n"
             "use those, or another --run folder"
         )
+
+
+def check_same_data(run: Path, data: Mapping[str, Any], path: str) -> None:
+    """Refuses to go on with a run on other images than it was started with.
+
+    The folder may have another name or place: the digest of its list of images decides.
+    """
+    if not finished_steps(run):
+        return
+    before = find(run).data
+    if before["source"].get("digest") != data["source"].get("digest"):
+        raise ValueError(
+            f"{run} was started with other data: {_which(before)}; {path} holds {_which(data)}. "
+            "Give --data the folder of the former, or another --run folder"
+        )
+
+
+def _which(data: Mapping[str, Any]) -> str:
+    digest = str(data["source"].get("digest"))
+    return f"{data['name']}, {data['num_examples']:,} images, digest {digest[:12]}"
 
 
 @contextlib.contextmanager
@@ -211,7 +234,6 @@ class _Window:
 
     def __init__(self, batch_size: int):
         self.batch_size = batch_size
-        self.last_loss = math.nan
         self._clear()
 
     def _clear(self) -> None:
@@ -222,8 +244,18 @@ class _Window:
 
     def add(self, figures: dict[str, jax.Array]) -> None:
         self.rows.append({name: np.asarray(value) for name, value in figures.items()})
-        self.last_loss = float(self.rows[-1]["loss"])
         self.finished = time.monotonic()
+
+    def not_finite(self) -> tuple[str, float] | None:
+        """Which figure of the last step is no number, and its value; None if all is well.
+
+        A gradient may overflow where the loss does not, and ruins the parameters all the same.
+        """
+        for name, what in (("loss", "loss"), ("grad_norm", "gradient's norm")):
+            value = float(self.rows[-1][name])
+            if not math.isfinite(value):
+                return what, value
+        return None
 
     def restart_clock(self) -> None:
         """Leaves the time since the last step out of the speed."""
@@ -247,10 +279,14 @@ class _Window:
         return figures
 
 
-def _diverged(step: int, loss: float, last: int | None, run: Path) -> str:
-    kept = f"the checkpoint of step {last} in {run} is good" if last else "no checkpoint was made"
+def _diverged(step: int, what: str, value: float, last: int | None, run: Path) -> str:
+    kept = (
+        "no checkpoint was made"
+        if last is None
+        else f"the checkpoint of step {last} in {run} is from before it"
+    )
     return (
-        f"the loss became {loss} at step {step}; {kept}. Try a lower learning rate "
+        f"the {what} became {value} at step {step}; {kept}. Try a lower learning rate "
         "(--set optim.learning_rate=…), gradient clipping (--set optim.grad_clip=1) or a longer "
         "warm-up (--set optim.warmup_steps=…), in a new --run folder"
     )

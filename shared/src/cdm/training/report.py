@@ -21,6 +21,8 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from cdm.files import whole_file
+
 METRICS = "metrics.jsonl"
 
 
@@ -83,8 +85,8 @@ class Report:
         """Keeps a picture as a file and for TensorBoard."""
         data = io.BytesIO()
         picture.save(data, "PNG")
-        self.previews.mkdir(exist_ok=True)
-        (self.previews / f"{step:08d}.png").write_bytes(data.getvalue())
+        with whole_file(self.previews / f"{step:08d}.png") as file:
+            file.write(data.getvalue())
         image = Summary.Image(
             height=picture.height,
             width=picture.width,
@@ -95,7 +97,8 @@ class Report:
 
     def say(self, text: str) -> None:
         """Prints a line above the live one."""
-        self.console.print(text, highlight=False)
+        # No markup and no line breaks: the text may hold paths, which people copy.
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _event(self, step: int, **content: Any) -> None:
         self.writer.add_event(Event(step=step, wall_time=time.time(), **content))
@@ -113,6 +116,5 @@ def _withdraw(metrics: Path, start_step: int) -> None:
             continue
         if step <= start_step:
             kept.append(line + "\n")
-    beside = metrics.with_suffix(".tmp")
-    beside.write_text("".join(kept))
-    beside.replace(metrics)
+    with whole_file(metrics) as file:
+        file.write("".join(kept).encode())

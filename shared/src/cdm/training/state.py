@@ -101,7 +101,7 @@ def train_step(
     member = jax.nn.one_hot(quartile, 4)
     figures = {
         "loss": value,
-        "grad_norm": optax.global_norm(grads),
+        "grad_norm": optax.tree.norm(grads),
         "quartile_sum": (losses[:, None] * member).sum(axis=0),
         "quartile_count": member.sum(axis=0),
     }

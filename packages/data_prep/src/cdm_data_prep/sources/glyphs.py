@@ -53,7 +53,7 @@ MARGIN = 0.01  # of the frame, kept free at every edge
 
 # Raised when the same (seed, index) comes to give another picture, so that a preparation that was
 # begun before is not finished with different ones.
-DRAWING_VERSION = 1
+DRAWING_VERSION = 2
 
 # Validation images are those from here on: no number of training images reaches them.
 VALIDATION_START = 1_000_000_000
@@ -100,7 +100,7 @@ def draw(character: str, seed: int, index: int, canvas: int) -> np.ndarray:
     angle = math.radians(rng.uniform(-MAX_ROTATION, MAX_ROTATION))
     height = rng.uniform(*HEIGHT)
     shift = rng.uniform(-MAX_SHIFT, MAX_SHIFT, size=2)
-    ink = _colour(rng, saturation=(0.0, 0.7), value=(0.85, 1.0))
+    ink = _colour(rng, saturation=(0.4, 1.0), value=(0.85, 1.0))
     ground = [_colour(rng, saturation=(0.3, 1.0), value=(0.0, 0.3)) for _ in range(2)]
     direction = rng.uniform(0, 2 * math.pi)
 
