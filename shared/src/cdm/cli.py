@@ -43,9 +43,10 @@ def reports_errors(function: F) -> F:
 def describe_os_error(error: OSError) -> str:
     """One sentence for a failed file operation, with what to do where that is known."""
     where = f" ({error.filename})" if error.filename else ""
+    notes = "".join(f". {note}" for note in getattr(error, "__notes__", ()))
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"no space left on the disk{where}; free some and run the same command again"
-    return f"{error.strerror or error}{where}"
+        return f"no space left on the disk{where}; free some and run the same command again{notes}"
+    return f"{error.strerror or error}{where}{notes}"
 
 
 def existing_folder(value: str | Path, what: str, hint: str) -> Path:

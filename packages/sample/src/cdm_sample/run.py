@@ -50,7 +50,7 @@ def run(request: Request, out: Path, *, png: bool) -> None:
     links = make_links(request)
     identity = _identity(request, links)
     if already_made(out, identity):
-        console.print(f"{out} holds these samples already; nothing to do", highlight=False)
+        _say(console, f"{out} holds these samples already; nothing to do")
         return
 
     class_names = links[0].trained.data["class_names"]
@@ -61,7 +61,7 @@ def run(request: Request, out: Path, *, png: bool) -> None:
         low_res, labels = _real_low_res(request, size)  # type: ignore[arg-type]
     check_cascade(links, None if low_res is None else low_res.shape[1])
     for link in links:
-        console.print(_describe(link), highlight=False)
+        _say(console, _describe(link))
 
     stages: dict[int, np.ndarray] = {}
     if low_res is not None:
@@ -97,7 +97,7 @@ def run(request: Request, out: Path, *, png: bool) -> None:
                 consistency.append(_consistency(link, made, stages[max(stages)]))
             stages[link.resolution] = made
             rows.append(_row(link, result))
-            console.print(_speed(link, result), highlight=False)
+            _say(console, _speed(link, result))
     for entry in consistency:
         _print_consistency(console, entry)
     description = {
@@ -110,7 +110,7 @@ def run(request: Request, out: Path, *, png: bool) -> None:
         "consistency": consistency,
     }
     write_samples(out, stages, labels, indices, class_names, description, png=png)
-    console.print(f"{request.num} images in {out}; look at {out / 'grid.png'}", highlight=False)
+    _say(console, f"{request.num} images in {out}; look at {out / 'grid.png'}")
 
 
 def make_links(request: Request) -> list[Link]:
@@ -256,16 +256,21 @@ def _consistency(link: Link, made: np.ndarray, low_res: np.ndarray) -> dict[str,
 
 def _print_consistency(console: Console, entry: dict[str, Any]) -> None:
     red, green, blue = entry["colour_shift"]
-    console.print(
+    _say(
+        console,
         f"{entry['stage']}: averaged down, its images differ from their low-res input by "
         f"{entry['mean_abs_difference']:.2f} levels of 255; colours shift by "
         f"{red:+.2f}, {green:+.2f}, {blue:+.2f}",
-        highlight=False,
     )
     if entry["s"] == 0 and entry["mean_abs_difference"] > CONSISTENCY_WARNING:
-        console.print(
+        _say(
+            console,
             f"warning: more than {CONSISTENCY_WARNING:g} levels at s = 0: this stage does not keep "
             "to its input; train it further",
             style="yellow",
-            highlight=False,
         )
+
+
+def _say(console: Console, text: str, style: str | None = None) -> None:
+    """Prints a line. No markup and no line breaks: it may hold paths, which people copy."""
+    console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)

@@ -7,7 +7,6 @@ on what).
 
 import contextlib
 import errno
-import gc
 import logging
 import os
 import re
@@ -15,7 +14,6 @@ import shutil
 import sys
 import traceback
 import types
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,9 +112,9 @@ class Checkpoints:
         with self._write_errors():
             self.manager.close()
         del self.manager
-        if self._failed:
-            gc.collect()  # what the failed write left behind goes while nobody is told
-        self._quiet.close()
+        # The threads of a failed write go on complaining for a while.
+        if not self._failed:
+            self._quiet.close()
 
     def _check_space(self, state: TrainState) -> None:
         """Refuses a save for which the disk has no room, before anything is written."""
@@ -244,9 +242,12 @@ def _as_os_error(error: Exception, folder: Path) -> OSError:
     number = getattr(error, "errno", None)
     if number is None and (code := re.search(r"os_error_code='(\d+)'", str(error))):
         number = int(code[1])  # as the library that writes the arrays puts it
-    what = _first_line(error) if number is None else os.strerror(number)
-    text = f"{what}: a checkpoint could not be written; those before it are whole"
-    return OSError(errno.EIO if number is None else number, text, str(folder))
+    if number is None:
+        failure = OSError(errno.EIO, _first_line(error), str(folder))
+    else:
+        failure = OSError(number, os.strerror(number), str(folder))
+    failure.add_note("The checkpoint was not written; those before it are whole")
+    return failure
 
 
 @contextlib.contextmanager
@@ -262,7 +263,7 @@ def _told_once() -> Iterator[None]:
     def without_writers(found: Any) -> None:
         trace = found.exc_traceback
         names = {frame.f_code.co_filename for frame, _ in traceback.walk_tb(trace)}
-        if isinstance(found.object, types.CoroutineType):
+        if isinstance(found.object, types.CoroutineType):  # one that was never run
             names.add(found.object.cr_code.co_filename)
         if not any("orbax" in name or "asyncio" in name for name in names):
             hook(found)
@@ -271,9 +272,7 @@ def _told_once() -> Iterator[None]:
         logger.addFilter(_without_traceback)
     sys.unraisablehook = without_writers
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-            yield
+        yield
     finally:
         sys.unraisablehook = hook
         for logger in loggers:
