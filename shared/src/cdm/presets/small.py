@@ -26,7 +26,8 @@ PRESETS = read(
         ),
         "demo16_32_sr": Heading(
             table="none: the demo",
-            expected="32×32 images that agree with their 16×16 input to less than 8/255 on average",
+            expected="the digits of its 16×16 input, but not yet all of its colours: 17/255 apart on "
+            "average",
             hardware="2 CPU cores, 4 minutes",
         ),
         "cifar10_16_base": Heading(
@@ -136,7 +137,7 @@ CASCADES = {
         stages=("demo16_base", "demo16_32_sr"),
         augmentation=(Augmentation(variant="non-truncated", s=125),),
         table="none: the demo",
-        expected="at least 85 % of the digits are recognized as the class they were asked for",
+        expected="90 % of the digits are recognized as the class they were asked for",
         why=_WHY_S,
     ),
     "cifar10": Cascade(
