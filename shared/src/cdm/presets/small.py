@@ -26,8 +26,8 @@ PRESETS = read(
         ),
         "demo16_32_sr": Heading(
             table="none: the demo",
-            expected="the digits of its 16×16 input, but not yet all of its colours: 17/255 apart on "
-            "average",
+            expected="the digits of its 16×16 input, but not yet all of its colours: 17/255 apart "
+            "on average",
             hardware="2 CPU cores, 4 minutes",
         ),
         "cifar10_16_base": Heading(
