@@ -1,6 +1,5 @@
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -179,11 +178,18 @@ def test_file_that_grows_too_large_for_the_disk(tmp_path, glyphs):
     """The system refuses to write more than 2,000 bytes into a file."""
     out = tmp_path / "limited"
 
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-
+    # Set by a program that then becomes the command: subprocess's preexec_fn would fork this
+    # process, of which JAX, if another test has imported it, rightly warns.
+    limited = (
+        "import os, resource, sys;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000));"
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
     result = subprocess.run(
-        command(out, *SMALL), preexec_fn=limit, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", limited, *command(out, *SMALL)],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert result.returncode == 1
     assert "Error: File too large" in result.stderr
