@@ -98,8 +98,9 @@ def test_losses(case):
 @pytest.mark.parametrize("kind", ["eps", "v", "x_0"])
 def test_every_kind_of_output_means_the_same_noise(kind, case):
     root = diffusion.root_alpha_bar(case.schedule, case.t)
-    output = diffusion.target(kind, root, case.x_0, case["noise"])
-    eps = diffusion.eps_from_output(kind, root, case.x_t, output)
+    deviation = diffusion.deviation_of(case.schedule, case.t)
+    output = diffusion.target(kind, root, deviation, case.x_0, case["noise"])
+    eps = diffusion.eps_from_output(kind, root, deviation, case.x_t, output)
     np.testing.assert_allclose(eps, case["noise"], atol=2e-3)  # x_t / sqrt(beta_1) at t = 1
 
 

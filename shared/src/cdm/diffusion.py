@@ -30,7 +30,7 @@ def q_sample(schedule: Schedule, x_0: Images, t: Steps, noise: Images) -> Images
 
     Lines 5, 12 and 13 of Algorithm 1, line 10 of Algorithm 2. At t = 0 it returns x_0.
     """
-    return root_alpha_bar(schedule, t) * x_0 + _deviation(schedule, t) * noise
+    return root_alpha_bar(schedule, t) * x_0 + deviation_of(schedule, t) * noise
 
 
 def predict_x_0(schedule: Schedule, x_t: Images, t: Steps, eps_pred: Images) -> Images:
@@ -38,35 +38,37 @@ def predict_x_0(schedule: Schedule, x_t: Images, t: Steps, eps_pred: Images) -> 
 
     (x_t - sqrt(1 - alpha_bar_t) eps_pred) / sqrt(alpha_bar_t)
     """
-    return (x_t - _deviation(schedule, t) * eps_pred) / root_alpha_bar(schedule, t)
+    return (x_t - deviation_of(schedule, t) * eps_pred) / root_alpha_bar(schedule, t)
 
 
 def predict_eps(schedule: Schedule, x_t: Images, t: Steps, x_0: Images) -> Images:
     """The noise that this clean image would mean: the inverse of `predict_x_0`."""
-    return (x_t - root_alpha_bar(schedule, t) * x_0) / _deviation(schedule, t)
+    return (x_t - root_alpha_bar(schedule, t) * x_0) / deviation_of(schedule, t)
 
 
-def target(kind: Kind, root: Column, x_0: Images, eps: Images) -> Images:
-    """What a network of this kind is to say of x_t = root x_0 + sqrt(1 - root^2) eps.
+def target(kind: Kind, root: Column, deviation: Column, x_0: Images, eps: Images) -> Images:
+    """What a network of this kind is to say of x_t = root x_0 + deviation eps.
 
-    "eps": the noise, as the paper's networks. "v": root eps - sqrt(1 - root^2) x_0 (Salimans & Ho
+    "eps": the noise, as the paper's networks. "v": root eps - deviation x_0 (Salimans & Ho
     2022), which weighs the image more the noisier x_t is. "x_0": the image.
 
     Args:
-        root: sqrt(alpha_bar), [b, 1, 1, 1].
+        root, deviation: sqrt(alpha_bar) and sqrt(1 - alpha_bar), [b, 1, 1, 1]. Both are wanted:
+            one computed from the other in float32 is wrong in its third digit at t = 1.
     """
     if kind == "eps":
         return eps
     if kind == "x_0":
         return x_0
-    return root * eps - jnp.sqrt(1.0 - jnp.square(root)) * x_0
+    return root * eps - deviation * x_0
 
 
-def eps_from_output(kind: Kind, root: Column, x_t: Images, output: Images) -> Images:
+def eps_from_output(
+    kind: Kind, root: Column, deviation: Column, x_t: Images, output: Images
+) -> Images:
     """The noise that an output of this kind means (see `target`)."""
     if kind == "eps":
         return output
-    deviation = jnp.sqrt(1.0 - jnp.square(root))
     if kind == "x_0":
         return (x_t - root * output) / deviation
     return deviation * x_t + root * output
@@ -121,7 +123,8 @@ def root_alpha_bar(schedule: Schedule, t: Steps) -> Column:
     return at(np.sqrt(schedule.alpha_bar), t)
 
 
-def _deviation(schedule: Schedule, t: Steps) -> Column:
+def deviation_of(schedule: Schedule, t: Steps) -> Column:
+    """sqrt(1 - alpha_bar_t), shaped to multiply images."""
     return at(np.sqrt(1.0 - schedule.alpha_bar), t)
 
 

@@ -35,11 +35,13 @@ def stage_loss(
     eps = jax.random.normal(noise_key, x_0.shape)
     if d.noise_conditioning == "alpha_bar":
         root = continuous_root_alpha_bar(stage, level_key, t)
+        deviation = jnp.sqrt(1.0 - jnp.square(root))
         time = 1000.0 * root[:, 0, 0, 0]
     else:
         root = diffusion.root_alpha_bar(stage.schedule, t)
+        deviation = diffusion.deviation_of(stage.schedule, t)
         time = step_time(stage, stage.schedule, t)
-    x_t = root * x_0 + jnp.sqrt(1.0 - jnp.square(root)) * eps
+    x_t = root * x_0 + deviation * eps
     output, v = network_output(
         stage,
         params,
@@ -50,10 +52,10 @@ def stage_loss(
         s,
         dropout_key=dropout_key if stage.config.model.dropout > 0.0 else None,
     )
-    loss = losses.simple_loss(diffusion.target(d.prediction, root, x_0, eps), output)
+    loss = losses.simple_loss(diffusion.target(d.prediction, root, deviation, x_0, eps), output)
     if d.loss == "hybrid":
         assert v is not None
-        eps_pred = diffusion.eps_from_output(d.prediction, root, x_t, output)
+        eps_pred = diffusion.eps_from_output(d.prediction, root, deviation, x_t, output)
         loss = loss + losses.hybrid_term(stage.schedule, x_0, x_t, t, eps_pred, v)
     return loss, t / stage.schedule.timesteps
 

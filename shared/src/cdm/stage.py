@@ -130,9 +130,9 @@ def predict(
     """The noise in x_t, and v, at step t (for all images) of a perhaps respaced schedule."""
     time = jnp.broadcast_to(step_time(stage, schedule, t), (x_t.shape[0],))
     output, v = network_output(stage, params, x_t, time, label, z, s)
-    root = diffusion.root_alpha_bar(schedule, t)
+    root, deviation = diffusion.root_alpha_bar(schedule, t), diffusion.deviation_of(schedule, t)
     kind = stage.config.diffusion.prediction
-    return diffusion.eps_from_output(kind, root, x_t, output), v
+    return diffusion.eps_from_output(kind, root, deviation, x_t, output), v
 
 
 def corrupt_low_res(stage: Stage, z_0: Images, s: Steps, noise: Images) -> Images:
