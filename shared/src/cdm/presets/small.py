@@ -137,7 +137,7 @@ CASCADES = {
         stages=("demo16_base", "demo16_32_sr"),
         augmentation=(Augmentation(variant="non-truncated", s=125),),
         table="none: the demo",
-        expected="90 % of the digits are recognized as the class they were asked for (measured with "
+        expected="90 % of the digits are recognized as the class they were asked for (with "
         "truncated augmentation at s = 50, as ./run demo asks for)",
         why=_WHY_S,
     ),
